@@ -78,6 +78,7 @@ var (
 		"allowances granted, refused or given back", message[pb.AttendeeEvent])
 	AttendeesTable = table("attendees", "attendee id", "the attendees' registrations", message[pb.Attendee])
 
+	// DeadLetters is written by every group and belongs to none.
 	DeadLetters = Topic{Name: "dead-letters", Key: "key of the original record", Cleanup: Delete,
 		Retention: month, About: "records that could not be handled, with the reason in their headers"}
 )
@@ -86,38 +87,38 @@ var (
 var (
 	Catalog = Group{Name: "catalog", Kind: Stateful, Key: "event id",
 		Inputs:  []Topic{CatalogCommands, BlockEvents},
-		Outputs: []Topic{CatalogEvents, SeatCommands, DeadLetters},
+		Outputs: []Topic{CatalogEvents, SeatCommands},
 		Table:   CatalogTable,
 		About:   "reference data: events, ticket types and their seat blocks"}
 
 	Registrations = Group{Name: "registrations", Kind: Stateful, Key: "registration id",
 		Inputs:  []Topic{RegistrationCommands, SeatEvents, PaymentEvents, AttendeeEvents, RegistrationTimers},
 		Timers:  RegistrationTimers,
-		Outputs: []Topic{RegistrationEvents, SeatCommands, PaymentCommands, AttendeeUpdates, DeadLetters},
+		Outputs: []Topic{RegistrationEvents, SeatCommands, PaymentCommands, AttendeeUpdates},
 		Table:   RegistrationsTable,
 		About:   "the saga: seats, money and one decision per registration"}
 
 	Inventory = Group{Name: "inventory", Kind: Stateful, Key: "seat block",
 		Inputs:  []Topic{SeatCommands},
-		Outputs: []Topic{SeatEvents, BlockEvents, DeadLetters},
+		Outputs: []Topic{SeatEvents, BlockEvents},
 		Table:   InventoryTable,
 		About:   "seat blocks: never sells a seat twice"}
 
 	Payments = Group{Name: "payments", Kind: Stateful, Key: "payment id",
 		Inputs:  []Topic{PaymentCommands, GatewayResults, PaymentTimers},
 		Timers:  PaymentTimers,
-		Outputs: []Topic{PaymentEvents, GatewayRequests, DeadLetters},
+		Outputs: []Topic{PaymentEvents, GatewayRequests},
 		Table:   PaymentsTable,
 		About:   "the money state machine: asks the gateway, never calls it inline"}
 
 	Gateway = Group{Name: "gateway", Kind: Outside, Key: "payment id",
 		Inputs:  []Topic{GatewayRequests},
-		Outputs: []Topic{GatewayResults, DeadLetters},
+		Outputs: []Topic{GatewayResults},
 		About:   "calls the payment provider, one request per payment at a time"}
 
 	Attendees = Group{Name: "attendees", Kind: Stateful, Key: "attendee id",
 		Inputs:  []Topic{AttendeeUpdates},
-		Outputs: []Topic{AttendeeEvents, DeadLetters},
+		Outputs: []Topic{AttendeeEvents},
 		Table:   AttendeesTable,
 		About:   "an attendee's registrations, the limit per event, and the sealed personal data"}
 
@@ -131,7 +132,8 @@ func Groups() []Group {
 	return []Group{Catalog, Registrations, Inventory, Payments, Gateway, Attendees, ClickHouseSink}
 }
 
-// Topics lists every topic once, in the order of the data's way.
+// Topics lists every topic once, in the order of the data's way, the dead
+// letters last.
 func Topics() []Topic {
 	var topics []Topic
 	seen := map[string]bool{}
@@ -150,5 +152,6 @@ func Topics() []Topic {
 			add(t)
 		}
 	}
+	add(DeadLetters)
 	return topics
 }

@@ -1,0 +1,80 @@
+# boxoffice: `make help` lists what there is.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+BIN   := bin/boxoffice
+TOOLS := bin/tools
+GO    ?= go
+
+# The race detector needs a C compiler; CI always has one and says so when not.
+CC_FOUND := $(shell command -v cc gcc clang 2>/dev/null | head -n 1)
+ifeq ($(CC_FOUND),)
+RACE :=
+RACE_NOTE := no C compiler was found: running without the race detector
+else
+RACE := -race
+RACE_NOTE := running with the race detector
+endif
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/boxoffice
+	@mkdir -p bin
+	$(GO) build -o $(BIN) ./cmd/boxoffice
+
+.PHONY: setup
+setup: build ## Download what Go cannot bring: modules and the ClickHouse engine
+	$(GO) mod download
+	@$(BIN) setup
+
+.PHONY: demo
+demo: setup ## Sell out a large conference on this machine and check the books
+	$(BIN) demo $(ARGS)
+
+.PHONY: up
+up: setup ## Start everything and keep it running
+	$(BIN) up $(ARGS)
+
+.PHONY: test
+test: setup ## Run all tests (with the race detector where a C compiler is)
+	@echo "$(RACE_NOTE)"
+	@if [ -z "$(RACE)" ] && [ "$${CI:-}" = true ]; then echo "CI needs a C compiler for the race detector"; exit 1; fi
+	$(GO) test $(RACE) -timeout 20m ./...
+
+.PHONY: bench
+bench: setup ## Measure: throughput, latency, CPU per role, memory, profile
+	$(BIN) bench $(ARGS)
+
+.PHONY: tools
+tools: ## Build the pinned tools (buf, protoc plugins, golangci-lint)
+	@mkdir -p $(TOOLS)
+	cd tools && $(GO) build -o ../$(TOOLS)/ $$(cd ../tools && $(GO) list tool)
+
+.PHONY: lint
+lint: tools ## Lint Go and Protobuf
+	$(TOOLS)/golangci-lint run ./...
+	cd schemas && ../$(TOOLS)/buf lint
+
+.PHONY: breaking
+breaking: tools ## Check the contracts against the last released ones
+	cd schemas && ../$(TOOLS)/buf breaking --against released/boxoffice-v1.binpb
+
+.PHONY: generate
+generate: tools build ## Regenerate Protobuf code and generated documents
+	cd schemas && PATH="$(CURDIR)/$(TOOLS):$$PATH" buf generate
+	$(BIN) docs docs
+
+.PHONY: generated
+generated: generate ## Fail when a generated file is not what was committed
+	@git diff --exit-code --stat -- schemas docs || { echo "generated files differ: run 'make generate' and commit"; exit 1; }
+
+.PHONY: verify
+verify: lint breaking generated test ## All that CI runs
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin
