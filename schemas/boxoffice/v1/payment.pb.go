@@ -148,7 +148,8 @@ const (
 	GatewayOperation_GATEWAY_OPERATION_UNSPECIFIED GatewayOperation = 0
 	GatewayOperation_GATEWAY_OPERATION_CHARGE      GatewayOperation = 1
 	GatewayOperation_GATEWAY_OPERATION_REFUND      GatewayOperation = 2
-	// Only ask what became of a charge (after the key's lifetime).
+	// Only ask what became of the charge or refund that the idempotency key names
+	// (after the key's lifetime).
 	GatewayOperation_GATEWAY_OPERATION_QUERY GatewayOperation = 3
 )
 
@@ -264,12 +265,14 @@ type Refund struct {
 	Status            RefundStatus           `protobuf:"varint,3,opt,name=status,proto3,enum=boxoffice.v1.RefundStatus" json:"status,omitempty"`
 	ProviderReference string                 `protobuf:"bytes,4,opt,name=provider_reference,json=providerReference,proto3" json:"provider_reference,omitempty"`
 	// The provider's UTC time; the day of the books.
-	RefundedAtUnixMs  int64  `protobuf:"varint,5,opt,name=refunded_at_unix_ms,json=refundedAtUnixMs,proto3" json:"refunded_at_unix_ms,omitempty"`
-	RequestedAtUnixMs int64  `protobuf:"varint,6,opt,name=requested_at_unix_ms,json=requestedAtUnixMs,proto3" json:"requested_at_unix_ms,omitempty"`
-	Reason            string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
-	Attempts          uint32 `protobuf:"varint,8,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	RefundedAtUnixMs  int64 `protobuf:"varint,5,opt,name=refunded_at_unix_ms,json=refundedAtUnixMs,proto3" json:"refunded_at_unix_ms,omitempty"`
+	RequestedAtUnixMs int64 `protobuf:"varint,6,opt,name=requested_at_unix_ms,json=requestedAtUnixMs,proto3" json:"requested_at_unix_ms,omitempty"`
+	// Why the money goes back; once parked, why a person must look.
+	Reason string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How often the gateway was asked; 0 while it waits for its turn.
+	Attempts      uint32 `protobuf:"varint,8,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Refund) Reset() {
@@ -390,8 +393,10 @@ type Payment struct {
 	ChangedAtUnixMs   int64  `protobuf:"varint,21,opt,name=changed_at_unix_ms,json=changedAtUnixMs,proto3" json:"changed_at_unix_ms,omitempty"`
 	TestMode          bool   `protobuf:"varint,22,opt,name=test_mode,json=testMode,proto3" json:"test_mode,omitempty"`
 	Imported          bool   `protobuf:"varint,23,opt,name=imported,proto3" json:"imported,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Why it is not wanted; once parked, why a person must look.
+	Reason        string `protobuf:"bytes,24,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Payment) Reset() {
@@ -583,6 +588,13 @@ func (x *Payment) GetImported() bool {
 		return x.Imported
 	}
 	return false
+}
+
+func (x *Payment) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // PaymentCommand is a record of payment-commands, keyed by payment id.
@@ -916,8 +928,11 @@ type GatewayRequest struct {
 	Attempt           uint32 `protobuf:"varint,8,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	EventId           []byte `protobuf:"bytes,9,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
 	TestMode          bool   `protobuf:"varint,10,opt,name=test_mode,json=testMode,proto3" json:"test_mode,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// From then on the provider may have forgotten the key, so that repeating a
+	// charge could capture twice: the gateway answers UNKNOWN instead (I3).
+	KeyExpiresUnixMs int64 `protobuf:"varint,11,opt,name=key_expires_unix_ms,json=keyExpiresUnixMs,proto3" json:"key_expires_unix_ms,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *GatewayRequest) Reset() {
@@ -1018,6 +1033,13 @@ func (x *GatewayRequest) GetTestMode() bool {
 		return x.TestMode
 	}
 	return false
+}
+
+func (x *GatewayRequest) GetKeyExpiresUnixMs() int64 {
+	if x != nil {
+		return x.KeyExpiresUnixMs
+	}
+	return 0
 }
 
 // GatewayResult is a record of gateway-results, keyed by payment id.
@@ -1160,7 +1182,7 @@ const file_boxoffice_v1_payment_proto_rawDesc = "" +
 	"\x13refunded_at_unix_ms\x18\x05 \x01(\x03R\x10refundedAtUnixMs\x12/\n" +
 	"\x14requested_at_unix_ms\x18\x06 \x01(\x03R\x11requestedAtUnixMs\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x1a\n" +
-	"\battempts\x18\b \x01(\rR\battempts\"\xc5\x06\n" +
+	"\battempts\x18\b \x01(\rR\battempts\"\xdd\x06\n" +
 	"\aPayment\x12(\n" +
 	"\x10deadline_unix_ms\x18\x01 \x01(\x03R\x0edeadlineUnixMs\x12\x1d\n" +
 	"\n" +
@@ -1186,7 +1208,8 @@ const file_boxoffice_v1_payment_proto_rawDesc = "" +
 	"\x14requested_at_unix_ms\x18\x14 \x01(\x03R\x11requestedAtUnixMs\x12+\n" +
 	"\x12changed_at_unix_ms\x18\x15 \x01(\x03R\x0fchangedAtUnixMs\x12\x1b\n" +
 	"\ttest_mode\x18\x16 \x01(\bR\btestMode\x12\x1a\n" +
-	"\bimported\x18\x17 \x01(\bR\bimported\"\xba\x02\n" +
+	"\bimported\x18\x17 \x01(\bR\bimported\x12\x16\n" +
+	"\x06reason\x18\x18 \x01(\tR\x06reason\"\xba\x02\n" +
 	"\x0ePaymentCommand\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\fR\tpaymentId\x12'\n" +
@@ -1209,7 +1232,7 @@ const file_boxoffice_v1_payment_proto_rawDesc = "" +
 	"\famount_minor\x18\x02 \x01(\x03R\vamountMinor\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"'\n" +
 	"\rCancelPayment\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xee\x02\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x9d\x03\n" +
 	"\x0eGatewayRequest\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\fR\tpaymentId\x12<\n" +
@@ -1222,7 +1245,8 @@ const file_boxoffice_v1_payment_proto_rawDesc = "" +
 	"\aattempt\x18\b \x01(\rR\aattempt\x12\x19\n" +
 	"\bevent_id\x18\t \x01(\fR\aeventId\x12\x1b\n" +
 	"\ttest_mode\x18\n" +
-	" \x01(\bR\btestMode\"\xc4\x03\n" +
+	" \x01(\bR\btestMode\x12-\n" +
+	"\x13key_expires_unix_ms\x18\v \x01(\x03R\x10keyExpiresUnixMs\"\xc4\x03\n" +
 	"\rGatewayResult\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\fR\tpaymentId\x12<\n" +
