@@ -1,0 +1,207 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// engine is the running ClickHouse on one data directory, and who may use it now.
+type engine struct {
+	lib       *library
+	arguments []string
+	lock      *flock.Flock
+	// anchor is never queried. The engine stops, merges included, when its last connection closes.
+	anchor  *session
+	slots   chan struct{}
+	waiting chan struct{}
+}
+
+// openEngines makes sure that one process has one engine: libchdb's state is global.
+var openEngines sync.Mutex
+
+const (
+	// waitingPerWorker bounds how many requests may wait for a worker before further ones are refused at once.
+	waitingPerWorker = 32
+	// maxWait bounds how long one of them waits.
+	maxWait = 20 * time.Second
+)
+
+// openEngine locks the data directory, writes the configuration and starts the engine.
+func openEngine(lib *library, dir string, maxMemory int64, threads, workers int) (_ *engine, err error) {
+	if !openEngines.TryLock() {
+		return nil, errors.New("this process already runs a ClickHouse engine: one process can have one data directory open")
+	}
+	defer func() {
+		if err != nil {
+			openEngines.Unlock()
+		}
+	}()
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	dataDir := filepath.Join(dir, "data")
+	if err := os.MkdirAll(dataDir, 0o750); err != nil {
+		return nil, fmt.Errorf("clickhouse data directory: %w", err)
+	}
+	lock, err := lockDirectory(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = lock.Close()
+		}
+	}()
+	config := newConfiguration(dir, maxMemory, threads)
+	text, err := config.render()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(config.File, text, 0o600); err != nil {
+		return nil, fmt.Errorf("clickhouse data directory: %w", err)
+	}
+	e := &engine{
+		lib: lib, arguments: config.arguments(dataDir), lock: lock,
+		slots: make(chan struct{}, workers), waiting: make(chan struct{}, workers*waitingPerWorker),
+	}
+	if err := e.start(config.LogFile); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// start opens the anchor and asks the engine something, since it may load damaged metadata without complaining.
+func (e *engine) start(logFile string) error {
+	logged := fileSize(logFile)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	anchor, err := e.newSession()
+	if err == nil {
+		_, _, err = anchor.run([]byte("SELECT count() FROM system.tables"), "Null", nil)
+		if err != nil {
+			anchor.close()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("clickhouse did not start on %s: %w%s", filepath.Dir(logFile), err, lastErrors(logFile, logged))
+	}
+	e.anchor = anchor
+	return nil
+}
+
+// newSession opens a connection. The caller stays on its thread until it has closed it.
+func (e *engine) newSession() (*session, error) {
+	conn, err := e.lib.open(e.arguments)
+	if err != nil {
+		return nil, err
+	}
+	return &session{lib: e.lib, conn: conn}, nil
+}
+
+// errBusy says that a request was not admitted.
+var errBusy = &Exception{Code: codeTooManyQueries, Text: "Code: 202. DB::Exception: Too many simultaneous queries: every worker is busy and the queue is full; try again later. (TOO_MANY_SIMULTANEOUS_QUERIES)"}
+
+// admit waits for a worker's place; the returned function gives it back. It refuses with [errBusy] when too many wait or it takes too long.
+func (e *engine) admit(ctx context.Context) (release func(), err error) {
+	select {
+	case e.slots <- struct{}{}:
+		return e.release, nil
+	default:
+	}
+	select {
+	case e.waiting <- struct{}{}:
+		defer func() { <-e.waiting }()
+	default:
+		return nil, errBusy
+	}
+	patience := time.NewTimer(maxWait)
+	defer patience.Stop()
+	select {
+	case e.slots <- struct{}{}:
+		return e.release, nil
+	case <-patience.C:
+		return nil, errBusy
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (e *engine) release() { <-e.slots }
+
+// kill cancels the statement that was tagged with id, from another connection, since a connection is blocked while it computes.
+// Nothing happens when there is no such statement (it has not begun or has ended).
+func (e *engine) kill(id string) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	s, err := e.newSession()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	_, _, err = s.run([]byte("KILL QUERY WHERE endsWith(Settings['log_comment'], "+quote(id)+") ASYNC FORMAT Null"), "Null", nil)
+	return err
+}
+
+// close stops the engine once all sessions are closed: it writes out what is in memory and lets the directory go.
+func (e *engine) close() error {
+	e.anchor.close()
+	err := e.lock.Close()
+	openEngines.Unlock()
+	return err
+}
+
+// lockDirectory makes sure that one process at a time works on dir. The lock goes with its process, also after a kill -9.
+func lockDirectory(dir string) (*flock.Flock, error) {
+	path := filepath.Join(dir, "lock")
+	lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
+	held, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("clickhouse data directory: %w", err)
+	}
+	if !held {
+		holder, _ := os.ReadFile(path)
+		return nil, fmt.Errorf("the clickhouse data directory %s is in use by process %s: stop that one or choose another directory", dir, strings.TrimSpace(string(holder)))
+	}
+	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+		_ = lock.Close()
+		return nil, fmt.Errorf("clickhouse data directory: %w", err)
+	}
+	return lock, nil
+}
+
+func fileSize(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// lastErrors returns what the engine logged since its log had the size offset: the C interface has no message for a failed start.
+func lastErrors(logFile string, offset int64) string {
+	f, err := os.Open(logFile)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		return ""
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 2000))
+	if err != nil || len(text) == 0 {
+		return ""
+	}
+	return "; the engine's log says: " + strings.TrimSpace(string(text))
+}
