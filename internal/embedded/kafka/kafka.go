@@ -1,0 +1,200 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/eventpro/boxoffice/internal/embedded/ports"
+)
+
+// NumBrokers is how many broker addresses a cluster has.
+const NumBrokers = 3
+
+// Options says where and how a cluster runs. Dir and Logger are required.
+type Options struct {
+	// Dir holds the log and all other state. One cluster at a time uses it.
+	Dir string
+	// Ports are those of the brokers on the loopback interface; where one is 0 or
+	// missing, a free one is chosen and remembered in Dir, so that a restart has
+	// the same addresses.
+	Ports  []int
+	Logger *slog.Logger
+	// SyncWrites fsyncs every batch. Without it what was acknowledged survives a
+	// kill of the process, not a loss of power.
+	SyncWrites bool
+}
+
+// Cluster is a running cluster.
+type Cluster struct {
+	options Options
+	lock    *flock.Flock
+	kfake   *kfake.Cluster
+	brokers []string
+	failed  chan error // holds the first write that failed
+}
+
+// Open loads the log of o.Dir and serves clients from then on. It fails when
+// another cluster uses the directory and when a port is taken, and says who has it.
+func Open(o Options) (*Cluster, error) {
+	if o.Dir == "" || o.Logger == nil {
+		return nil, errors.New("embedded kafka: Dir and Logger are required")
+	}
+	if len(o.Ports) > NumBrokers {
+		return nil, fmt.Errorf("embedded kafka: %d ports for %d brokers", len(o.Ports), NumBrokers)
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("creating the broker's directory: %w", err)
+	}
+	lock := flock.New(filepath.Join(o.Dir, "lock"))
+	if held, err := lock.TryLock(); err != nil {
+		return nil, fmt.Errorf("locking the broker's directory: %w", err)
+	} else if !held {
+		return nil, fmt.Errorf("another broker uses %s: stop it, or choose another directory", o.Dir)
+	}
+	c := &Cluster{options: o, lock: lock, failed: make(chan error, 1)}
+	if err := c.open(); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	return c, nil
+}
+
+func (c *Cluster) open() error {
+	started := time.Now()
+	listen, err := c.listeners()
+	if err != nil {
+		return err
+	}
+	c.kfake, err = kfake.NewCluster(c.settings(listen)...)
+	if err != nil {
+		closeAll(listen)
+		return fmt.Errorf("opening the broker's directory %s: %w", c.options.Dir, err)
+	}
+	c.brokers = c.kfake.ListenAddrs()
+	c.options.Logger.Info("broker open", "brokers", c.brokers, "loaded_in", time.Since(started).Round(time.Millisecond))
+	return nil
+}
+
+func (c *Cluster) settings(listen []net.Listener) []kfake.Opt {
+	next := 0
+	opts := []kfake.Opt{
+		kfake.NumBrokers(NumBrokers),
+		kfake.ClusterID("boxoffice-embedded"),
+		kfake.DataDir(filepath.Join(c.options.Dir, logDir)),
+		kfake.WithLogger(&logger{to: c.options.Logger, failed: c.failed}),
+		// The ports are ours already; kfake asks for them in order.
+		kfake.ListenFn(func(string, string) (net.Listener, error) {
+			next++
+			return listen[next-1], nil
+		}),
+		kfake.BrokerConfigs(map[string]string{
+			// kfake compacts beyond the last stable offset and deletes the old
+			// segments before it has written the new ones: it never runs here.
+			"log.cleaner.backoff.ms": strconv.FormatInt(neverMS, 10),
+		}),
+	}
+	if c.options.SyncWrites {
+		opts = append(opts, kfake.SyncWrites())
+	}
+	return opts
+}
+
+const (
+	logDir    = "log"
+	portsFile = "ports"
+	// neverMS is far away and still fits a time.Duration.
+	neverMS = int64(math.MaxInt64/int64(time.Millisecond)) / 2
+)
+
+// listeners takes the ports: those asked for, else those of the last start, else
+// any that are free.
+func (c *Cluster) listeners() ([]net.Listener, error) {
+	asked := make([]int, NumBrokers)
+	copy(asked, c.options.Ports)
+	remembered := c.rememberedPorts()
+	var taken []net.Listener
+	for i, port := range asked {
+		l, err := net.Listen("tcp", loopback(port))
+		if port == 0 && remembered[i] != 0 {
+			if again, againErr := net.Listen("tcp", loopback(remembered[i])); againErr == nil {
+				if err == nil {
+					_ = l.Close()
+				}
+				l, err = again, nil
+			}
+		}
+		if err != nil {
+			closeAll(taken)
+			return nil, ports.Taken(err, port, "the embedded broker", "choose other ports")
+		}
+		taken = append(taken, l)
+	}
+	return taken, c.rememberPorts(taken)
+}
+
+func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		_ = l.Close()
+	}
+}
+
+// rememberedPorts returns the last start's ports, zeros when they are not known.
+func (c *Cluster) rememberedPorts() [NumBrokers]int {
+	var known [NumBrokers]int
+	raw, err := os.ReadFile(filepath.Join(c.options.Dir, portsFile))
+	if err != nil {
+		return known
+	}
+	for i, field := range strings.Fields(string(raw)) {
+		if port, err := strconv.Atoi(field); err == nil && i < NumBrokers {
+			known[i] = port
+		}
+	}
+	return known
+}
+
+func (c *Cluster) rememberPorts(listeners []net.Listener) error {
+	var b strings.Builder
+	for _, l := range listeners {
+		fmt.Fprintln(&b, l.Addr().(*net.TCPAddr).Port)
+	}
+	if err := os.WriteFile(filepath.Join(c.options.Dir, portsFile), []byte(b.String()), 0o644); err != nil {
+		closeAll(listeners)
+		return fmt.Errorf("remembering the broker's ports: %w", err)
+	}
+	return nil
+}
+
+// Brokers are the addresses of the brokers as host:port.
+func (c *Cluster) Brokers() []string { return c.brokers }
+
+// Serve waits until ctx ends and closes the cluster, or until a write to disk has
+// failed; then it returns at once, leaves everything as it is on disk, and the
+// process should end: the next Open completes or aborts what was open.
+func (c *Cluster) Serve(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return c.Close()
+	case err := <-c.failed:
+		return err
+	}
+}
+
+// Close ends all connections and saves what a restart needs.
+func (c *Cluster) Close() error {
+	c.kfake.Close()
+	return c.lock.Unlock()
+}

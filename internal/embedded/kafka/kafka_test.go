@@ -1,0 +1,153 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// deadline bounds what a test waits for; it is no expectation of speed.
+const deadline = 60 * time.Second
+
+func openTest(tb testing.TB, dir string) *Cluster {
+	tb.Helper()
+	c, err := Open(Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+func within(tb testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	tb.Cleanup(cancel)
+	return ctx
+}
+
+func newClient(tb testing.TB, brokers []string, opts ...kgo.Opt) *kgo.Client {
+	tb.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...)}, opts...)...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(cl.Close)
+	return cl
+}
+
+func createTopics(tb testing.TB, brokers []string, partitions int32, topics ...string) {
+	tb.Helper()
+	rs, err := kadm.NewClient(newClient(tb, brokers)).CreateTopics(within(tb), partitions, NumBrokers, nil, topics...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := rs.Error(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// readCommitted returns the committed values of a topic up to its present end,
+// in the order of each partition.
+func readCommitted(tb testing.TB, brokers []string, topic string) []string {
+	tb.Helper()
+	ctx := within(tb)
+	cl := newClient(tb, brokers, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords(), kgo.FetchMaxWait(50*time.Millisecond))
+	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topic)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	open := map[int32]int64{}
+	for p, o := range ends[topic] {
+		if o.Offset > 0 {
+			open[p] = o.Offset
+		}
+	}
+	var values []string
+	for len(open) > 0 {
+		fetches := cl.PollFetches(ctx)
+		if err := ctx.Err(); err != nil {
+			tb.Fatalf("reading %s: %v, still open below %v", topic, err, open)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if !r.Attrs.IsControl() {
+				values = append(values, string(r.Value))
+			}
+			if r.Offset+1 >= open[r.Partition] {
+				delete(open, r.Partition)
+			}
+		})
+	}
+	return values
+}
+
+// The log, the topics and the addresses are the same after a stop and a start.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := openTest(t, dir)
+	brokers := c.Brokers()
+	if len(brokers) != NumBrokers {
+		t.Fatalf("brokers: %v", brokers)
+	}
+	createTopics(t, brokers, 4, "facts")
+	cl := newClient(t, brokers, kgo.DefaultProduceTopic("facts"))
+	for i := range 100 {
+		if err := cl.ProduceSync(within(t), kgo.StringRecord(fmt.Sprint(i))).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cl.Close()
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = openTest(t, dir)
+	defer c.Close()
+	if fmt.Sprint(c.Brokers()) != fmt.Sprint(brokers) {
+		t.Errorf("brokers moved from %v to %v", brokers, c.Brokers())
+	}
+	if got := readCommitted(t, c.Brokers(), "facts"); len(got) != 100 {
+		t.Errorf("%d records after the restart, want 100", len(got))
+	}
+}
+
+// A second broker on the same directory is refused, and one whose port is taken
+// says which port and who has it.
+func TestDirectoryOrPortTaken(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := openTest(t, dir)
+	defer c.Close()
+	if _, err := Open(Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "another broker uses "+dir) {
+		t.Errorf("same directory: %v", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	_, err = Open(Options{Dir: t.TempDir(), Ports: []int{0, port}, Logger: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("port %d, which the embedded broker needs, is held by", port)) {
+		t.Errorf("taken port: %v", err)
+	}
+}
+
+// Serve ends cleanly with its context.
+func TestServe(t *testing.T) {
+	t.Parallel()
+	c := openTest(t, t.TempDir())
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Serve(ctx) }()
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,51 @@
+package ports
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// A role finds its port taken and its error names the port, the process that
+// holds it and the way out.
+func TestTaken(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	_, err = net.Listen("tcp", l.Addr().String())
+	says := Taken(err, port, "the broker", "use --port").Error()
+	wants := []string{fmt.Sprintf("port %d, which the broker needs", port), "use --port"}
+	if runtime.GOOS == "linux" {
+		wants = append(wants, fmt.Sprintf("pid %d (", os.Getpid()))
+	}
+	for _, want := range wants {
+		if !strings.Contains(says, want) {
+			t.Errorf("%q does not say %q", says, want)
+		}
+	}
+}
+
+// A port that nobody listens on has no holder, and another error is left alone.
+func TestNotTaken(t *testing.T) {
+	t.Parallel()
+	free, err := Free(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if free[0] == free[1] || free[1] == free[2] || free[0] == free[2] {
+		t.Errorf("free ports %v are not distinct", free)
+	}
+	if h := Holder(free[0]); h != "" {
+		t.Errorf("free port is held by %s", h)
+	}
+	if got := Taken(os.ErrPermission, 1, "x", "y"); got != os.ErrPermission {
+		t.Errorf("another error became %v", got)
+	}
+}
