@@ -1,0 +1,102 @@
+package clickhouse
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/eventpro/boxoffice/internal/topology"
+)
+
+// Config says what is loaded from where to where. The zero value of every field
+// below the first three has a default.
+type Config struct {
+	// Brokers are the Kafka seed brokers.
+	Brokers []string
+	// URL is the ClickHouse server, in the form that clickhouse-go reads:
+	// "http://user:password@host:8123?compress=lz4" for HTTP, and
+	// "clickhouse://host:9000" for the native protocol. A path is ignored, the
+	// database is Database.
+	URL string
+	// Logger is told of every failure that is repeated. Required.
+	Logger *slog.Logger
+
+	// Database is created when it is missing. Default "boxoffice".
+	Database string
+	// Group is the consumer group. Default is the topology's.
+	Group string
+	// InstanceID makes the member static, so that a restart does not move
+	// partitions. Empty for a dynamic member.
+	InstanceID string
+	// KafkaOptions come on top, for TLS and SASL.
+	KafkaOptions []kgo.Opt
+	// Registerer takes the metrics; nil for none.
+	Registerer prometheus.Registerer
+
+	// FlushAfter is how long the first record of a small batch waits at most.
+	// Default 250 ms.
+	FlushAfter time.Duration
+	// FlushAfterBusy is the same for a batch of at least BusyRecords, which is
+	// worth gathering longer: fewer parts to merge, and more versions that are
+	// superseded before they are written. Default 900 ms.
+	FlushAfterBusy time.Duration
+	// BusyRecords parts the two. Default 1,000.
+	BusyRecords int
+	// MaxRecords is the size at which a batch is written at once. Default 50,000.
+	MaxRecords int
+	// MaxBytes is the same by size of the records; it bounds the memory of a
+	// batch. Default 64 MiB.
+	MaxBytes int
+
+	// InsertTimeout is how long one insert may take before it is repeated.
+	// Default 30 s.
+	InsertTimeout time.Duration
+	// BackoffMin and BackoffMax bound the pause before a failed insert is
+	// repeated; it doubles from one to the other, with jitter. Default 100 ms and
+	// 10 s.
+	BackoffMin, BackoffMax time.Duration
+	// LagInterval is how often lag is measured. Default 5 s.
+	LagInterval time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.Database, DefaultDatabase)
+	setDefault(&c.Group, topology.ClickHouseSink.Name)
+	setDefault(&c.FlushAfter, 250*time.Millisecond)
+	setDefault(&c.FlushAfterBusy, 900*time.Millisecond)
+	setDefault(&c.BusyRecords, 1_000)
+	setDefault(&c.MaxRecords, 50_000)
+	setDefault(&c.MaxBytes, 64<<20)
+	setDefault(&c.InsertTimeout, 30*time.Second)
+	setDefault(&c.BackoffMin, 100*time.Millisecond)
+	setDefault(&c.BackoffMax, 10*time.Second)
+	setDefault(&c.LagInterval, 5*time.Second)
+	return c
+}
+
+func setDefault[T comparable](to *T, value T) {
+	var zero T
+	if *to == zero {
+		*to = value
+	}
+}
+
+func (c Config) validate() error {
+	var errs []error
+	check := func(ok bool, message string) {
+		if !ok {
+			errs = append(errs, errors.New(message))
+		}
+	}
+	check(len(c.Brokers) > 0, "Brokers is empty: name at least one Kafka broker")
+	check(c.URL != "", "URL is empty: name the ClickHouse server, for example http://127.0.0.1:8123")
+	check(c.Logger != nil, "Logger is nil")
+	check(c.FlushAfter > 0 && c.FlushAfterBusy >= c.FlushAfter, "FlushAfter must be positive and not above FlushAfterBusy")
+	check(c.BusyRecords > 0 && c.MaxRecords > 0 && c.MaxBytes > 0, "BusyRecords, MaxRecords and MaxBytes must be positive")
+	check(c.InsertTimeout > 0 && c.LagInterval > 0, "InsertTimeout and LagInterval must be positive")
+	check(c.BackoffMin > 0 && c.BackoffMax >= c.BackoffMin, "BackoffMin must be positive and not above BackoffMax")
+	return errors.Join(errs...)
+}

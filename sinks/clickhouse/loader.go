@@ -1,0 +1,306 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/eventpro/boxoffice/internal/topology"
+)
+
+// Sink loads the event topics into ClickHouse.
+type Sink struct {
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
+	client  *kgo.Client
+	admin   *kadm.Client
+	batch   *batch
+	writer  *writer
+
+	mu sync.Mutex
+	// failing is why the sink cannot load right now; nil when it can.
+	failing error
+	// owned holds the partitions of this member, with the timestamp of the last
+	// record of each that is in ClickHouse.
+	owned map[partition]time.Time
+}
+
+var errStarting = errors.New("the ClickHouse loader is still starting")
+
+// New checks the configuration and registers the metrics. Run does the rest;
+// neither Kafka nor ClickHouse needs to be there yet.
+func New(cfg Config) (*Sink, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("configuring the ClickHouse loader: %w", err)
+	}
+	s := &Sink{cfg: cfg, log: cfg.Logger, batch: newBatch(), failing: errStarting, owned: map[partition]time.Time{}}
+	var err error
+	if s.metrics, err = newMetrics(cfg.Registerer); err != nil {
+		return nil, fmt.Errorf("registering the loader's metrics: %w", err)
+	}
+	sent := func(n int) { s.metrics.sentBytes.Add(float64(n)) }
+	conn, err := openWriter(cfg.URL, cfg.Database, sent)
+	if err != nil {
+		return nil, err
+	}
+	s.writer = &writer{conn: conn, timeout: cfg.InsertTimeout}
+	if s.client, err = kgo.NewClient(s.kafkaOptions()...); err != nil {
+		return nil, errors.Join(fmt.Errorf("configuring the loader's Kafka client: %w", err), conn.Close())
+	}
+	s.admin = kadm.NewClient(s.client)
+	return s, nil
+}
+
+func (s *Sink) kafkaOptions() []kgo.Opt {
+	topics := make([]string, 0, len(topology.ClickHouseSink.Inputs))
+	for _, t := range topology.ClickHouseSink.Inputs {
+		topics = append(topics, t.Name)
+	}
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(s.cfg.Brokers...),
+		kgo.ConsumerGroup(s.cfg.Group),
+		kgo.ConsumeTopics(topics...),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		// Markers at a partition's end count as read, so that being caught up
+		// means that nothing is left.
+		kgo.KeepControlRecords(),
+		kgo.DisableAutoCommit(),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		// Batches are gathered anyway; fewer and larger fetches cost the brokers
+		// less.
+		kgo.FetchMinBytes(128 << 10),
+		kgo.FetchMaxWait(100 * time.Millisecond),
+		// What is fetched ahead while ClickHouse is away is bounded by this times
+		// the brokers.
+		kgo.FetchMaxBytes(16 << 20),
+		kgo.OnPartitionsAssigned(s.assigned),
+		kgo.OnPartitionsRevoked(s.revoked),
+		kgo.OnPartitionsLost(s.revoked),
+	}
+	if s.cfg.InstanceID != "" {
+		opts = append(opts, kgo.InstanceID(s.cfg.InstanceID))
+	}
+	return append(opts, s.cfg.KafkaOptions...)
+}
+
+// Run migrates the schema and loads until ctx ends; it returns nil then. What was
+// read but not written is read again by the next run.
+func (s *Sink) Run(ctx context.Context) error {
+	defer func() {
+		s.setFailing(errors.New("the ClickHouse loader has ended"))
+		s.client.Close()
+		if err := s.writer.conn.Close(); err != nil {
+			s.log.Warn("closing the connection to ClickHouse", "error", err)
+		}
+	}()
+	if err := s.migrate(ctx); err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var watch sync.WaitGroup
+	watch.Go(func() { s.watchLag(ctx) })
+	defer watch.Wait()
+	defer cancel()
+	return ignoreEnd(ctx, s.load(ctx))
+}
+
+// ignoreEnd makes an orderly end of an error that only says that ctx has ended.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (s *Sink) migrate(ctx context.Context) error {
+	return s.persist(ctx, "migrating ClickHouse", func() (err error) {
+		s.writer.schema, err = Migrate(ctx, s.cfg.URL, s.cfg.Database)
+		return err
+	})
+}
+
+// load is the loop: poll, gather, write, commit.
+func (s *Sink) load(ctx context.Context) error {
+	var flushAt time.Time
+	for {
+		fetches := s.poll(ctx, flushAt)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if fetches.IsClientClosed() {
+			return kgo.ErrClientClosed
+		}
+		s.gather(fetches)
+		switch {
+		case len(s.batch.spans) == 0:
+			flushAt = time.Time{}
+			continue
+		case flushAt.IsZero():
+			flushAt = time.Now().Add(s.cfg.FlushAfter)
+		}
+		if !s.due(flushAt) {
+			continue
+		}
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
+		flushAt = time.Time{}
+	}
+}
+
+// poll waits for records: for ever when the batch is empty, else until it is due.
+func (s *Sink) poll(ctx context.Context, flushAt time.Time) kgo.Fetches {
+	if !flushAt.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, s.extended(flushAt))
+		defer cancel()
+	}
+	return s.client.PollRecords(ctx, s.cfg.MaxRecords-s.batch.records)
+}
+
+// extended is when the batch must be written, given when it must if it stays
+// small.
+func (s *Sink) extended(flushAt time.Time) time.Time {
+	if s.batch.records < s.cfg.BusyRecords {
+		return flushAt
+	}
+	return flushAt.Add(s.cfg.FlushAfterBusy - s.cfg.FlushAfter)
+}
+
+func (s *Sink) due(flushAt time.Time) bool {
+	return s.batch.records >= s.cfg.MaxRecords || s.batch.bytes >= s.cfg.MaxBytes ||
+		!time.Now().Before(s.extended(flushAt))
+}
+
+func (s *Sink) gather(fetches kgo.Fetches) {
+	fetches.EachError(func(topic string, partition int32, err error) {
+		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+			s.log.Warn("reading from Kafka", "topic", topic, "partition", partition, "error", err)
+		}
+	})
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		for _, r := range p.Records {
+			s.batch.add(r)
+		}
+		s.metrics.records.WithLabelValues(p.Topic).Add(float64(len(p.Records)))
+	})
+}
+
+// flush writes the batch and then commits its offsets. I6: the order is the
+// promise; nothing is committed that ClickHouse has not answered for.
+func (s *Sink) flush(ctx context.Context) error {
+	began := time.Now()
+	tables := s.batch.rows()
+	token := token(s.writer.schema, s.batch.spans)
+	for _, t := range tables {
+		if t.rows() == 0 {
+			continue
+		}
+		if err := s.persist(ctx, "writing to ClickHouse", func() error {
+			return s.writer.insert(ctx, t, token)
+		}); err != nil {
+			return err
+		}
+		s.metrics.rows.WithLabelValues(t.name).Add(float64(t.rows()))
+	}
+	s.report()
+	s.commit(ctx)
+	s.metrics.batchSize.Observe(float64(s.batch.records))
+	s.metrics.flush.Observe(time.Since(began).Seconds())
+	s.batch.reset()
+	return nil
+}
+
+// report tells of records that could not be decoded.
+func (s *Sink) report() {
+	if s.batch.undecodable == 0 {
+		return
+	}
+	s.metrics.undecodable.Add(float64(s.batch.undecodable))
+	s.log.Error("records that cannot be decoded were loaded as audit rows only",
+		"count", s.batch.undecodable, "first", s.batch.firstError)
+}
+
+// commit commits the offsets of the batch that are still this member's. A failed
+// commit is no failure of the load: the next one covers it, and whoever reads
+// the records again changes nothing.
+func (s *Sink) commit(ctx context.Context) {
+	offsets := map[string]map[int32]kgo.EpochOffset{}
+	s.mu.Lock()
+	for p, span := range s.batch.spans {
+		if _, mine := s.owned[p]; !mine {
+			continue
+		}
+		s.owned[p] = span.newest
+		if offsets[p.topic] == nil {
+			offsets[p.topic] = map[int32]kgo.EpochOffset{}
+		}
+		offsets[p.topic][p.id] = kgo.EpochOffset{Epoch: span.leaderEpoch, Offset: span.next}
+	}
+	s.mu.Unlock()
+	if len(offsets) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.InsertTimeout)
+	defer cancel()
+	var failed error
+	s.client.CommitOffsetsSync(ctx, offsets, commitResult(&failed))
+	if failed != nil {
+		s.metrics.commitFails.Inc()
+		s.log.Warn("committing the loader's offsets", "error", failed)
+	}
+}
+
+// persist repeats what ClickHouse must answer until it does or ctx ends, with
+// exponential pauses and full jitter.
+func (s *Sink) persist(ctx context.Context, what string, do func() error) error {
+	pause := s.cfg.BackoffMin
+	for {
+		err := do()
+		if err == nil {
+			s.setFailing(nil)
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.metrics.retries.Inc()
+		s.setFailing(fmt.Errorf("%s: %w", what, err))
+		s.log.Warn(what+" failed and will be repeated", "error", err, "pause_max", pause)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause/2 + rand.N(pause/2+1)):
+		}
+		pause = min(2*pause, s.cfg.BackoffMax)
+	}
+}
+
+func (s *Sink) setFailing(err error) {
+	s.mu.Lock()
+	s.failing = err
+	s.mu.Unlock()
+	if err == nil {
+		s.metrics.up.Set(1)
+	} else {
+		s.metrics.up.Set(0)
+	}
+}
+
+// Ready returns nil when the loader can load, else why it cannot.
+func (s *Sink) Ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failing
+}

@@ -1,0 +1,100 @@
+package clickhouse
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// wireField is one field of an encoded message: number for varints, bytes for
+// length-delimited ones.
+type wireField struct {
+	id     protowire.Number
+	number uint64
+	bytes  []byte
+}
+
+// scan calls visit for every varint and length-delimited field of an encoded
+// message and skips the others. A record whose later version follows in the
+// same batch is read no further than this.
+func scan(b []byte, visit func(wireField)) error {
+	for len(b) > 0 {
+		id, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		b = b[n:]
+		f := wireField{id: id}
+		switch kind {
+		case protowire.VarintType:
+			f.number, n = protowire.ConsumeVarint(b)
+		case protowire.BytesType:
+			f.bytes, n = protowire.ConsumeBytes(b)
+		default:
+			if n = protowire.ConsumeFieldValue(id, kind, b); n < 0 {
+				return protowire.ParseError(n)
+			}
+			b = b[n:]
+			continue
+		}
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		visit(f)
+		b = b[n:]
+	}
+	return nil
+}
+
+// id reads an id of 16 bytes; an absent one is the zero UUID.
+func id(b []byte) (uuid.UUID, error) {
+	if len(b) == 0 {
+		return uuid.UUID{}, nil
+	}
+	if len(b) != len(uuid.UUID{}) {
+		return uuid.UUID{}, fmt.Errorf("an id of %d bytes, want 16", len(b))
+	}
+	return uuid.UUID(b), nil
+}
+
+// idOr is id for fields whose length was checked, or where a wrong one means
+// that there is none.
+func idOr(b []byte) uuid.UUID {
+	v, err := id(b)
+	if err != nil {
+		return uuid.UUID{}
+	}
+	return v
+}
+
+// enumNames are an enum's values as they appear in ClickHouse: in lower case,
+// without the enum's prefix.
+type enumNames []string
+
+func namesOf(e protoreflect.EnumDescriptor) enumNames {
+	prefix := ""
+	if e.Values().Len() > 0 {
+		prefix = strings.TrimSuffix(string(e.Values().ByNumber(0).Name()), "UNSPECIFIED")
+	}
+	var names enumNames
+	for i := range e.Values().Len() {
+		v := e.Values().Get(i)
+		for int(v.Number()) >= len(names) {
+			names = append(names, strconv.Itoa(len(names)))
+		}
+		names[v.Number()] = strings.ToLower(strings.TrimPrefix(string(v.Name()), prefix))
+	}
+	return names
+}
+
+// name is a value's name; a value of a later release is its number (I10).
+func (n enumNames) name(v uint64) string {
+	if v < uint64(len(n)) {
+		return n[v]
+	}
+	return strconv.FormatUint(v, 10)
+}
