@@ -78,8 +78,8 @@ type LookupAsOf struct {
 	// Records that Kafka has and the view has not; the sum where an answer draws
 	// on several partitions.
 	LagRecords int64 `protobuf:"varint,4,opt,name=lag_records,json=lagRecords,proto3" json:"lag_records,omitempty"`
-	// Age of the last sign that the view had read all there was; absent when
-	// unknown.
+	// How long ago the view had last read all that Kafka had, in milliseconds; 0
+	// when it has now, absent when it never had.
 	LagMs         *int64 `protobuf:"varint,5,opt,name=lag_ms,json=lagMs,proto3,oneof" json:"lag_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -755,9 +755,11 @@ type LookupPayment struct {
 	Refunds           []*LookupRefund `protobuf:"bytes,14,rep,name=refunds,proto3" json:"refunds,omitempty"`
 	RequestedAt       string          `protobuf:"bytes,15,opt,name=requested_at,json=requestedAt,proto3" json:"requested_at,omitempty"`
 	// The provider's time, whose UTC day is the day of the books.
-	CapturedAt    string `protobuf:"bytes,16,opt,name=captured_at,json=capturedAt,proto3" json:"captured_at,omitempty"`
-	ChangedAt     string `protobuf:"bytes,17,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
-	TestMode      bool   `protobuf:"varint,18,opt,name=test_mode,json=testMode,proto3" json:"test_mode,omitempty"`
+	CapturedAt string `protobuf:"bytes,16,opt,name=captured_at,json=capturedAt,proto3" json:"captured_at,omitempty"`
+	ChangedAt  string `protobuf:"bytes,17,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
+	TestMode   bool   `protobuf:"varint,18,opt,name=test_mode,json=testMode,proto3" json:"test_mode,omitempty"`
+	// Why the money is not wanted; once parked, why a person must look.
+	Reason        string `protobuf:"bytes,19,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -918,6 +920,13 @@ func (x *LookupPayment) GetTestMode() bool {
 	return false
 }
 
+func (x *LookupPayment) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // LookupRefund is money on its way back.
 type LookupRefund struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -1008,7 +1017,7 @@ func (x *LookupRefund) GetRefundedAt() string {
 type LookupEvent struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	EventId string                 `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
-	// opening, on_sale, cancelled or rejected.
+	// opening, on_sale or cancelled.
 	Status    string `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
 	Version   uint64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	Organiser string `protobuf:"bytes,4,opt,name=organiser,proto3" json:"organiser,omitempty"`
@@ -1866,7 +1875,7 @@ func (x *LookupServiceListEventsRequest) GetCursor() string {
 	return ""
 }
 
-// LookupServiceListEventsResponse is a page of events, ordered by event id.
+// LookupServiceListEventsResponse is a page of events, oldest first.
 type LookupServiceListEventsResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Events []*LookupEvent         `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
@@ -2256,7 +2265,7 @@ const file_boxoffice_v1_views_proto_rawDesc = "" +
 	"\x0erefunded_minor\x18\x05 \x01(\x03R\rrefundedMinor\x12\x1f\n" +
 	"\vcaptured_at\x18\x06 \x01(\tR\n" +
 	"capturedAt\x12!\n" +
-	"\fdecline_code\x18\a \x01(\tR\vdeclineCode\"\xf4\x04\n" +
+	"\fdecline_code\x18\a \x01(\tR\vdeclineCode\"\x8c\x05\n" +
 	"\rLookupPayment\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12'\n" +
@@ -2279,7 +2288,8 @@ const file_boxoffice_v1_views_proto_rawDesc = "" +
 	"capturedAt\x12\x1d\n" +
 	"\n" +
 	"changed_at\x18\x11 \x01(\tR\tchangedAt\x12\x1b\n" +
-	"\ttest_mode\x18\x12 \x01(\bR\btestMode\"\xc2\x01\n" +
+	"\ttest_mode\x18\x12 \x01(\bR\btestMode\x12\x16\n" +
+	"\x06reason\x18\x13 \x01(\tR\x06reason\"\xc2\x01\n" +
 	"\fLookupRefund\x12\x1b\n" +
 	"\trefund_id\x18\x01 \x01(\tR\brefundId\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\tR\x06status\x12!\n" +
