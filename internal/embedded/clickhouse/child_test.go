@@ -1,4 +1,173 @@
 package clickhouse_test
 
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	ch "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/eventpro/boxoffice/internal/embedded/clickhouse"
+)
+
 // children are the programs that this test binary plays for the tests that need a process of their own.
-var children = map[string]func() int{}
+var children = map[string]func() int{"serve": serveChild}
+
+// serveChild serves the data directory in its environment until SIGTERM, and prints its address first.
+func serveChild() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	library, err := clickhouse.Locate("", os.Getenv("BOXOFFICE_CHDB_LIB"))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	server, err := clickhouse.Open(clickhouse.Options{Library: library, DataDir: os.Getenv("BOXOFFICE_TEST_DIR")})
+	if err != nil {
+		fmt.Println("refused:", err)
+		return 1
+	}
+	fmt.Println("serving", server.Addr())
+	if err := server.Serve(ctx); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("stopped")
+	return 0
+}
+
+// child is a server in a process of its own.
+type child struct {
+	cmd   *exec.Cmd
+	addr  string
+	lines *bufio.Scanner
+
+	mu     sync.Mutex
+	stderr bytes.Buffer
+}
+
+// startChild starts a child on dir and returns it with the first line that it printed: its address, or why it refused.
+func startChild(t *testing.T, dir string) (*child, string) {
+	t.Helper()
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &child{cmd: exec.Command(executable)}
+	c.cmd.Env = append(os.Environ(), "BOXOFFICE_TEST_CHILD=serve", "BOXOFFICE_TEST_DIR="+dir)
+	c.cmd.Stderr = writerFunc(func(p []byte) (int, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.stderr.Write(p)
+	})
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.cmd.Process.Kill(); _ = c.cmd.Wait() })
+	c.lines = bufio.NewScanner(out)
+	line := c.line()
+	c.addr = strings.TrimPrefix(line, "serving ")
+	return c, line
+}
+
+// serve starts a child that has to start well.
+func serve(t *testing.T, dir string) *child {
+	t.Helper()
+	c, line := startChild(t, dir)
+	if !strings.HasPrefix(line, "serving ") {
+		t.Fatalf("the server did not start: %s %s", line, c.errors())
+	}
+	return c
+}
+
+// line returns the child's next line of output, empty when it has ended.
+func (c *child) line() string {
+	if !c.lines.Scan() {
+		return ""
+	}
+	return c.lines.Text()
+}
+
+func (c *child) errors() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stderr.String()
+}
+
+func (c *child) connect(t *testing.T) ch.Conn {
+	t.Helper()
+	return connect(t, func(o *ch.Options) { o.Addr = []string{c.addr} })
+}
+
+// kill ends the child as a power cut would end the process: without a chance to write anything.
+func (c *child) kill(t *testing.T) {
+	t.Helper()
+	if err := c.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.cmd.Wait()
+}
+
+// stop ends the child with SIGTERM and checks that it ended well.
+func (c *child) stop(t *testing.T) {
+	t.Helper()
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if line := c.line(); line != "stopped" {
+		t.Fatalf("on SIGTERM the server printed %q: %s", line, c.errors())
+	}
+	if err := c.cmd.Wait(); err != nil {
+		t.Fatalf("on SIGTERM the server ended with %v: %s", err, c.errors())
+	}
+}
+
+// residentMB is the child's resident memory as field (VmRSS, VmHWM, RssAnon) of its status says.
+func (c *child) residentMB(t *testing.T, field string) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		var kb int
+		if n, _ := fmt.Sscanf(line, field+": %d kB", &kb); n == 1 {
+			return kb >> 10
+		}
+	}
+	t.Fatalf("no %s in %s", field, status)
+	return 0
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// eventually polls a condition for at most a minute.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(time.Minute)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("after a minute still not: %s", what)
+		}
+	}
+}

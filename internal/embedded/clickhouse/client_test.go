@@ -27,7 +27,7 @@ func TestClientRoundTrip(t *testing.T) {
 				o.Compression = &ch.Compression{Method: method, Level: 3}
 				o.Settings = ch.Settings{"max_execution_time": 60}
 			})
-			exec(t, conn, `CREATE TABLE t (id UUID, n UInt64, s String, l LowCardinality(String), d Nullable(Decimal(18, 2)), at DateTime64(3, 'UTC'),
+			execute(t, conn, `CREATE TABLE t (id UUID, n UInt64, s String, l LowCardinality(String), d Nullable(Decimal(18, 2)), at DateTime64(3, 'UTC'),
 				a Array(String), m Map(String, Int32), e Enum8('x' = 1, 'y' = 2)) ENGINE = MergeTree ORDER BY n`)
 			batch, err := conn.PrepareBatch(context.Background(), "INSERT INTO t")
 			if err != nil {

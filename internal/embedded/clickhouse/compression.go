@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"compress/gzip"
 	"compress/zlib"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -20,9 +21,40 @@ func decoded(body io.Reader, encoding string, framed bool) (io.Reader, error) {
 		return nil, newException(codeIncorrectData, "INCORRECT_DATA", "The request's body is not valid %s: %v", encoding, err)
 	}
 	if framed {
-		return compress.NewReader(reader), nil
+		counted := &countingReader{r: reader}
+		return &framedReader{source: counted, blocks: compress.NewReader(counted)}, nil
 	}
 	return reader, nil
+}
+
+// framedReader reads ClickHouse's own compression. The decoder calls every end of its input io.EOF, also one inside of a block.
+type framedReader struct {
+	source *countingReader
+	blocks *compress.Reader
+}
+
+func (f *framedReader) Read(p []byte) (int, error) {
+	before := f.source.n
+	n, err := f.blocks.Read(p)
+	switch {
+	case !errors.Is(err, io.EOF):
+		return n, err
+	case f.source.n > before:
+		return n, io.ErrUnexpectedEOF
+	default:
+		return n, io.EOF
+	}
+}
+
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // decoderMemory bounds a zstd window, which the sender chooses.

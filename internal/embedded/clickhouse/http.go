@@ -20,7 +20,6 @@ type job struct {
 	answer  *answer
 	session *session
 	recoder *recoder
-	body    *trackedBody
 }
 
 // maxStatement bounds a statement's text without the rows of an insert.
@@ -94,19 +93,20 @@ func (j *job) source(r *http.Request) (*bufio.Reader, error) {
 		if err := j.options.readForm(r); err != nil {
 			return nil, err
 		}
-		return bufio.NewReader(strings.NewReader(j.options.query)), nil
+		return bufio.NewReaderSize(strings.NewReader(j.options.query), headSize), nil
 	}
-	j.body = &trackedBody{r: r.Body}
 	query := strings.TrimRight(j.options.query, " \t\r\n")
 	if query == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		return nil, nil
 	}
-	body, err := decoded(j.body, r.Header.Get("Content-Encoding"), j.options.decompress)
-	if err != nil && j.body.read > 0 {
-		return nil, err
-	}
-	if err != nil {
-		body = strings.NewReader("") // an encoding is announced but there is no body, as with a query in the URL
+	raw := bufio.NewReader(&patientBody{r: r.Body, controller: j.answer.controller})
+	var body io.Reader = raw
+	// An encoding may be announced although there is no body, as with a query in the URL.
+	if _, err := raw.Peek(1); !errors.Is(err, io.EOF) {
+		var err error
+		if body, err = decoded(raw, r.Header.Get("Content-Encoding"), j.options.decompress); err != nil {
+			return nil, err
+		}
 	}
 	if query != "" {
 		body = io.MultiReader(strings.NewReader(query+"\n"), body)
@@ -174,20 +174,21 @@ func (j *job) prepare(r *http.Request) error {
 	return j.session.set(settings)
 }
 
-// bodyEnded tells whether the request's body was read to its end.
-func (j *job) bodyEnded() bool { return j.body == nil || j.body.ended }
-
-// trackedBody tells how far a body was read, which the decoders around it hide.
-type trackedBody struct {
-	r     io.Reader
-	read  int64
-	ended bool
+// patientBody gives up on a client that stops sending: it must not keep a worker for ever.
+type patientBody struct {
+	r          io.Reader
+	controller *http.ResponseController
 }
 
-func (b *trackedBody) Read(p []byte) (int, error) {
+func (b *patientBody) Read(p []byte) (int, error) {
+	if err := b.controller.SetReadDeadline(time.Now().Add(clientTimeout)); err != nil {
+		return 0, err
+	}
 	n, err := b.r.Read(p)
-	b.read += int64(n)
-	b.ended = b.ended || errors.Is(err, io.EOF)
+	// While the statement runs net/http reads on, to notice when the client goes away; a deadline would look like that.
+	if clearErr := b.controller.SetReadDeadline(time.Time{}); err == nil {
+		err = clearErr
+	}
 	return n, err
 }
 

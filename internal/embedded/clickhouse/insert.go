@@ -1,10 +1,6 @@
 package clickhouse
 
-import (
-	"errors"
-	"io"
-	"time"
-)
+import "io"
 
 // appendSize is how much of an insert's body is handed to the engine at once.
 const appendSize = 256 << 10
@@ -28,18 +24,23 @@ func (j *job) answerInsert(text []byte, s statement, rows io.Reader) error {
 func (j *job) copyRows(writing *writing, rows io.Reader) error {
 	buffer := make([]byte, appendSize)
 	for {
-		// A client that stops sending must not keep a worker for ever. Not every connection has a deadline; then there is none.
-		_ = j.answer.controller.SetReadDeadline(time.Now().Add(clientTimeout))
-		n, err := io.ReadFull(rows, buffer)
-		if !writing.append(buffer[:n]) {
-			return nil
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && j.bodyEnded():
-			return nil
-		default:
+		n, err := fill(rows, buffer)
+		if err != nil && err != io.EOF {
 			return newException(codeIncorrectData, "INCORRECT_DATA", "The request's body ended early or is damaged: %v", err)
 		}
+		if !writing.append(buffer[:n]) || err == io.EOF {
+			return nil
+		}
 	}
+}
+
+// fill reads until buffer is full. Unlike [io.ReadFull] it keeps the two ends of a stream apart: io.EOF is a good end, and a decoder's
+// io.ErrUnexpectedEOF, after which nothing may be inserted, is not.
+func fill(r io.Reader, buffer []byte) (n int, err error) {
+	for n < len(buffer) && err == nil {
+		var more int
+		more, err = r.Read(buffer[n:])
+		n += more
+	}
+	return n, err
 }

@@ -73,12 +73,12 @@ func connect(t testing.TB, change ...func(*ch.Options)) ch.Conn {
 func database(t testing.TB) string {
 	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "_", " ", "_", "-", "_").Replace(t.Name()))
-	exec(t, connect(t), "CREATE DATABASE "+name)
-	t.Cleanup(func() { exec(t, connect(t), "DROP DATABASE "+name+" SYNC") })
+	execute(t, connect(t), "CREATE DATABASE "+name)
+	t.Cleanup(func() { execute(t, connect(t), "DROP DATABASE "+name+" SYNC") })
 	return name
 }
 
-func exec(t testing.TB, conn ch.Conn, statement string, args ...any) {
+func execute(t testing.TB, conn ch.Conn, statement string, args ...any) {
 	t.Helper()
 	if err := conn.Exec(context.Background(), statement, args...); err != nil {
 		t.Fatalf("%s: %v", statement, err)
