@@ -1,12 +1,14 @@
 package payments
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/eventpro/boxoffice/internal/topology"
 	"github.com/eventpro/boxoffice/internal/transition"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
 )
@@ -172,6 +174,9 @@ func TestRefundsByLine(t *testing.T) {
 	s.wantPoison(refund(1, 5_001), "refund_conflict")
 	s.wantRejected(refund(2, 3_901), ReasonExceedsCaptured)
 	first := s.last()
+	early, second := s.answer(first, refunded), refundID(1)
+	early.IdempotencyKey = second[:]
+	s.wantPoison(early, "never_asked")
 	s.reply(refunded)
 	s.wantLast(opRefund, 3)
 	s.reply(refunded)
@@ -213,7 +218,19 @@ func TestRefundOfADeclinedCharge(t *testing.T) {
 	}
 }
 
-// A line was given back, then the event is cancelled: only the rest goes back.
+// Every line is on its way back, then the event is cancelled: nothing is left to ask for.
+func TestCancelWhenAllIsOnItsWayBack(t *testing.T) {
+	s := stories(t)
+	s.apply(charge())
+	s.reply(captured)
+	s.apply(refund(0, price))
+	s.wantReplayed(cancel())
+	s.reply(refunded)
+	s.wantStatus(returned)
+}
+
+// A line was given back, then the event is cancelled: only the rest goes back,
+// under an id that is none of the saga's own.
 func TestCancelAfterPartialRefund(t *testing.T) {
 	s := stories(t)
 	s.apply(charge())
@@ -222,7 +239,8 @@ func TestCancelAfterPartialRefund(t *testing.T) {
 	s.apply(cancel())
 	s.wantReplayed(cancel())
 	s.reply(refunded)
-	if s.last().AmountMinor != price-4_000 {
+	rest := topology.RefundID(payment, 0xffffffff) // for ever: the provider knows it by that
+	if s.last().AmountMinor != price-4_000 || !bytes.Equal(s.last().IdempotencyKey, rest[:]) {
 		t.Fatalf("the rest is %v", s.last())
 	}
 	s.reply(refunded)
@@ -237,8 +255,10 @@ func TestRefundUnknownThenDone(t *testing.T) {
 	s.apply(refund(0, 4_000))
 	version := s.state.Version
 	for range 3 {
-		s.reply(unknown)
+		stale := s.answer(s.last(), unknown)
+		s.apply(stale)
 		s.sleep()
+		s.wantReplayed(stale)
 	}
 	if s.state.Version != version || s.last().Attempt != 4 {
 		t.Fatalf("asking again is no visible change: version %d, attempt %d", s.state.Version, s.last().Attempt)
@@ -302,6 +322,9 @@ func TestParkedAfterTheKeysLife(t *testing.T) {
 		t.Fatalf("parked at %v: %v", s.now, s.state)
 	}
 	s.reply(captured)
+	if s.state.Reason != reasonUnwanted {
+		t.Fatalf("captured, and still to be looked at for %q", s.state.Reason)
+	}
 	s.reply(refunded)
 	s.wantStatus(returned)
 }
