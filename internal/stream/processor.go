@@ -54,7 +54,7 @@ func (p *Processor) Validate() error {
 		complain("the table is called %q, it must be %q", g.Table.Name, want)
 	}
 	for _, t := range append(append([]topology.Topic{g.Table}, g.Inputs...), g.Outputs...) {
-		if t.New == nil {
+		if t.New == nil && t.Name != DeadLetterTopic.Name {
 			complain("topic %q has no message type", t.Name)
 		}
 	}

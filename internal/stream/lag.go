@@ -1,0 +1,112 @@
+package stream
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// lagInterval is how often the lag is measured (rule 11: Goka's own statistics
+// refresh once a minute and are not exported).
+const lagInterval = 2 * time.Second
+
+// lagMeter measures how many records wait for a session. It compares what was
+// consumed with the logs' ends. A log's end may be a transaction marker, which
+// no consumer ever gets; so once the session has waited in a fetch since
+// before the last measurement, it counts as having consumed up to that one.
+type lagMeter struct {
+	mu    sync.Mutex
+	next  map[string]map[int32]int64 // first offset not consumed
+	idle  atomic.Int64               // since when the session waits, unix nanoseconds, 0: it does not
+	taken int64                      // when ends were listed last
+	ends  kadm.ListedOffsets
+}
+
+func newLagMeter() *lagMeter { return &lagMeter{next: map[string]map[int32]int64{}} }
+
+// waiting says that a fetch begins or ends.
+func (l *lagMeter) waiting(yes bool) {
+	if yes {
+		l.idle.Store(time.Now().UnixNano())
+	} else {
+		l.idle.Store(0)
+	}
+}
+
+func (l *lagMeter) consumed(topic string, partition int32, next int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ps := l.next[topic]
+	if ps == nil {
+		ps = map[int32]int64{}
+		l.next[topic] = ps
+	}
+	ps[partition] = max(ps[partition], next)
+}
+
+// watch measures until the returned function is called.
+func (l *lagMeter) watch(ctx context.Context, s *session) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() {
+		l.start(ctx, s)
+		t := time.NewTicker(lagInterval)
+		defer t.Stop()
+		for {
+			if lag, err := l.measure(ctx, s); err == nil {
+				s.r.metrics.lag.Set(float64(lag))
+			}
+			select {
+			case <-t.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() { cancel(); done.Wait() }
+}
+
+// start takes over what the group has committed.
+func (l *lagMeter) start(ctx context.Context, s *session) {
+	offsets, err := s.r.admin.FetchOffsets(ctx, s.m.group)
+	if err != nil {
+		return
+	}
+	offsets.Each(func(o kadm.OffsetResponse) { l.consumed(o.Topic, o.Partition, o.At) })
+}
+
+// measure returns the records that wait in the session's partitions.
+func (l *lagMeter) measure(ctx context.Context, s *session) (int64, error) {
+	topics := make([]string, 0, len(s.owned))
+	for t := range s.owned {
+		topics = append(topics, t)
+	}
+	now := time.Now().UnixNano()
+	ends, err := s.r.admin.ListEndOffsets(ctx, topics...)
+	if err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	idle := l.idle.Load()
+	reached := idle != 0 && l.taken != 0 && idle < l.taken
+	var lag int64
+	for topic, ps := range s.owned {
+		for _, p := range ps {
+			end, ok := ends.Lookup(topic, p)
+			if !ok || end.Err != nil {
+				continue
+			}
+			next := l.next[topic][p]
+			if before, ok := l.ends.Lookup(topic, p); ok && reached {
+				next = max(next, before.Offset)
+			}
+			lag += max(0, end.Offset-next)
+		}
+	}
+	l.ends, l.taken = ends, now
+	return lag, nil
+}

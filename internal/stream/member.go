@@ -1,0 +1,179 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// member is this process's place in a consumer group, and its transactional
+// producer: one franz-go session for both (runtime rule 1). It knows which
+// partitions it owns; the session that works on them is told when it loses
+// them.
+type member struct {
+	cfg   *Config
+	group string
+	tx    *kgo.GroupTransactSession
+
+	mu         sync.Mutex
+	owned      map[string][]int32 // nil: no assignment
+	generation int                // counts the assignments
+	changed    chan struct{}      // an assignment came
+
+	session atomic.Pointer[session] // the running one, nil: none; set under mu
+}
+
+// joinMember fences whoever used this member id before, then joins the group.
+func joinMember(ctx context.Context, cfg *Config, group string, topics []string) (*member, error) {
+	m := &member{cfg: cfg, group: group, changed: make(chan struct{}, 1)}
+	opts := append(cfg.producing(),
+		kgo.SeedBrokers(cfg.Brokers...),
+		kgo.WithLogger(kafkaLog{cfg.Logger}),
+		kgo.TransactionalID(group+"/"+cfg.Member),
+		kgo.TransactionTimeout(cfg.TransactionTimeout),
+		kgo.ProducerLinger(0), // the batch is there at once, and the commit flushes
+		kgo.MaxBufferedRecords(1<<20),
+		kgo.ConsumerGroup(group),
+		kgo.InstanceID(cfg.Member),
+		kgo.Balancers(kgo.RangeBalancer()), // the same partitions of every input, as Goka wants
+		kgo.SessionTimeout(cfg.SessionTimeout),
+		kgo.HeartbeatInterval(cfg.HeartbeatInterval),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxBytes(16<<20),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // rule 7
+		kgo.OnPartitionsAssigned(m.assigned),
+		kgo.OnPartitionsRevoked(m.revoked),
+		kgo.OnPartitionsLost(m.revoked),
+	)
+	tx, err := kgo.NewGroupTransactSession(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka client: %w", err)
+	}
+	m.tx = tx
+	// Rule 2: taking the producer id aborts what a dead predecessor left open,
+	// so that the tables can be read to their end. The client joins the group
+	// only when it has topics, so this comes before joining.
+	fctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if _, _, err := tx.Client().ProducerID(fctx); err != nil {
+		tx.Close()
+		return nil, fmt.Errorf("fencing the predecessor of %s/%s: %w", group, cfg.Member, err)
+	}
+	tx.Client().AddConsumeTopics(topics...)
+	return m, nil
+}
+
+// leave closes the client. A static member keeps its partitions until the
+// session timeout, so that a quick restart moves nothing.
+func (m *member) leave() { m.tx.Close() }
+
+// assigned is called when the group has settled, also when nothing changed.
+func (m *member) assigned(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+	m.mu.Lock()
+	m.owned = make(map[string][]int32, len(partitions))
+	for t, ps := range partitions {
+		m.owned[t] = slices.Clone(ps)
+	}
+	m.generation++
+	m.mu.Unlock()
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
+}
+
+// revoked is called before the group moves on, or when it has moved on
+// without us. It returns when no record of the generation that ends is in
+// Goka's hands (rule 5).
+//
+// It must not wait for the transaction's end: franz-go holds the lock that
+// GroupTransactSession.End needs while it calls this.
+func (m *member) revoked(context.Context, *kgo.Client, map[string][]int32) {
+	m.mu.Lock()
+	m.owned = nil
+	s := m.session.Load()
+	m.mu.Unlock()
+	if s != nil {
+		s.revoke()
+	}
+}
+
+// assignment waits for one that is in force.
+func (m *member) assignment(ctx context.Context) (owned map[string][]int32, generation int, err error) {
+	for {
+		m.mu.Lock()
+		owned, generation = maps.Clone(m.owned), m.generation
+		m.mu.Unlock()
+		if owned != nil {
+			return owned, generation, nil
+		}
+		select {
+		case <-m.changed:
+		case <-ctx.Done():
+			return nil, 0, ctx.Err()
+		}
+	}
+}
+
+// enter makes s the running session, if its generation is still in force.
+func (m *member) enter(s *session) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.owned == nil || m.generation != s.generation {
+		return false
+	}
+	m.session.Store(s)
+	return true
+}
+
+func (m *member) exit() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.session.Store(nil)
+}
+
+// rewind aborts what is open, forgets a revocation that is over, and sets the
+// position back to what is committed, so that records that were polled but not
+// committed come again.
+func (m *member) rewind(ctx context.Context) error {
+	ctx, cancel := m.endContext(ctx)
+	defer cancel()
+	if _, err := m.tx.End(ctx, kgo.TryAbort); err != nil {
+		return fmt.Errorf("abort: %w", err)
+	}
+	return nil
+}
+
+// endContext bounds the end of a transaction. It outlives a stop: an open
+// transaction would hold up every reader until its timeout.
+func (m *member) endContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), m.cfg.EndTimeout)
+}
+
+// backoff is a growing pause.
+type backoff struct {
+	min, max time.Duration
+	next     time.Duration
+}
+
+// wait pauses and reports whether ctx is still alive.
+func (b *backoff) wait(ctx context.Context) bool {
+	b.next = min(max(b.next, b.min), b.max)
+	t := time.NewTimer(b.next)
+	defer t.Stop()
+	b.next *= 2
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (b *backoff) reset() { b.next = 0 }

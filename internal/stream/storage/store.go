@@ -1,0 +1,201 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+)
+
+// Options of a Store.
+type Options struct {
+	// CacheBytes is the size of the block cache, MemTableBytes that of the
+	// write buffer.
+	CacheBytes    int64
+	MemTableBytes uint64
+	// Deadline reads from an encoded value when its key wants to be woken; nil
+	// keeps no index.
+	Deadline func(value []byte) (unixMillis int64, open bool)
+	Logger   *slog.Logger
+}
+
+// Store is the database of one role in one process.
+type Store struct {
+	db       *pebble.DB
+	deadline func([]byte) (int64, bool)
+
+	mu   sync.RWMutex
+	open map[partitionID]*Partition
+}
+
+type partitionID struct {
+	topic     string
+	partition int32
+}
+
+// Open opens the database in dir, or creates it.
+func Open(dir string, o Options) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("local tables: %w", err)
+	}
+	cache := pebble.NewCache(o.CacheBytes)
+	defer cache.Unref()
+	po := &pebble.Options{
+		Cache:                       cache,
+		MemTableSize:                o.MemTableBytes,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		FormatMajorVersion:          pebble.FormatNewest,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
+		Logger:                      logger{o.Logger},
+	}
+	for i := range po.Levels {
+		// New keys are looked up before they exist: the filter answers for them.
+		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	db, err := pebble.Open(dir, po)
+	if err != nil {
+		return nil, fmt.Errorf("local tables in %s: %w (if another process uses them, give this one its own directory; if they are damaged, delete it: they are rebuilt from the log)", dir, err)
+	}
+	return &Store{db: db, deadline: o.Deadline, open: map[partitionID]*Partition{}}, nil
+}
+
+// Close closes the database. All partitions must be closed.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.db.Close()
+}
+
+// Partition opens one partition of a topic. At most one is open at a time.
+func (s *Store) Partition(topic string, partition int32, mode Mode) (*Partition, error) {
+	p := &Partition{
+		store:     s,
+		id:        partitionID{topic, partition},
+		mode:      mode,
+		records:   prefix(kindRecord, topic, partition),
+		deadlines: prefix(kindDeadline, topic, partition),
+		meta:      prefix(kindMeta, topic, partition),
+		overlay:   map[string]write{},
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[p.id] != nil {
+		return nil, fmt.Errorf("partition %s/%d is open already", topic, partition)
+	}
+	if err := p.load(); err != nil {
+		return nil, err
+	}
+	s.open[p.id] = p
+	return p, nil
+}
+
+func (s *Store) release(p *Partition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[p.id] == p {
+		delete(s.open, p.id)
+	}
+}
+
+// Commit writes what the open partitions of topic hold in their overlays, with
+// the offset of each one's last table record in the transaction, in one batch.
+// It is called when Kafka has committed that transaction, while no handler
+// runs. Offsets below zero leave a partition's offset as it is.
+func (s *Store) Commit(topic string, offset func(partition int32) int64) error {
+	b := s.db.NewBatch()
+	defer b.Close()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var done []*Partition
+	for id, p := range s.open {
+		if id.topic != topic {
+			continue
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if o := offset(id.partition); o >= 0 {
+			p.pending = o
+		}
+		if len(p.overlay) == 0 && p.pending == p.offset.Load() {
+			continue
+		}
+		if err := p.stage(b); err != nil {
+			return err
+		}
+		done = append(done, p)
+	}
+	if len(done) == 0 {
+		return nil
+	}
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("local tables: commit: %w", err)
+	}
+	for _, p := range done {
+		p.staged()
+	}
+	return nil
+}
+
+// Committed returns the committed value of a key in an open partition, nil
+// when there is none. It does not see the open transaction.
+func (s *Store) Committed(topic string, partition int32, key string) (value []byte, open bool, err error) {
+	s.mu.RLock() // keeps the partition open
+	defer s.mu.RUnlock()
+	p := s.open[partitionID{topic, partition}]
+	if p == nil {
+		return nil, false, nil
+	}
+	value, err = p.committed(key)
+	return value, true, err
+}
+
+// Due calls fn for the keys of an open partition whose deadline is not after
+// unixMillis, the oldest first, until fn returns false. Only committed values
+// are indexed.
+func (s *Store) Due(topic string, partition int32, unixMillis int64, fn func(key string, deadline int64) bool) error {
+	s.mu.RLock() // keeps the partition open
+	defer s.mu.RUnlock()
+	p := s.open[partitionID{topic, partition}]
+	if p == nil {
+		return nil
+	}
+	return p.due(unixMillis, fn)
+}
+
+func (s *Store) get(key []byte) ([]byte, error) {
+	v, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("local tables: %w", err)
+	}
+	out := make([]byte, len(v)) // never nil: an empty value is not a missing one
+	copy(out, v)
+	return out, closer.Close()
+}
+
+// logger passes Pebble's log on. Pebble calls Fatalf when it cannot go on (a
+// full disk, damaged files) and does not expect it to return.
+type logger struct{ l *slog.Logger }
+
+func (l logger) Infof(format string, args ...any) {
+	if l.l != nil {
+		l.l.Debug("local tables", "detail", fmt.Sprintf(format, args...))
+	}
+}
+
+func (l logger) Errorf(format string, args ...any) {
+	if l.l != nil {
+		l.l.Error("local tables", "detail", fmt.Sprintf(format, args...))
+	}
+}
+
+func (l logger) Fatalf(format string, args ...any) {
+	panic("local tables: " + fmt.Sprintf(format, args...))
+}
