@@ -1,0 +1,241 @@
+// Package datadir lays out, locks and checks the directory in which everything
+// embedded keeps its state.
+//
+//	VERSION      which layout this is; makes a directory one of ours
+//	lock         held by the one process that uses it; says who that is
+//	dev-key      a key for development, readable by its owner only
+//	kafka/ clickhouse/ tables/ views/ provider/   one per part
+package datadir
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	versionFile = "VERSION"
+	lockFile    = "lock"
+	keyFile     = "dev-key"
+	// layout is what VERSION says.
+	layout        = "boxoffice data directory, version "
+	layoutVersion = 1
+
+	keyBytes = 32
+	// freeBytesMin is what a start needs on the disk: the smallest demo writes
+	// about a tenth of it.
+	freeBytesMin = 512 << 20
+)
+
+// Dir is a data directory that this process holds.
+type Dir struct {
+	path string
+	lock *flock.Flock
+	key  []byte
+}
+
+// Open creates the directory if needed and locks it. command says to a second
+// starter what holds it ("boxoffice up"). It fails, saying what to do, when
+// another process holds the directory, when it is not one of ours, when it was
+// made by a newer version, when it cannot be written, and when its disk is full.
+func Open(path, command string) (*Dir, error) {
+	return open(path, command, freeBytes)
+}
+
+func open(path, command string, free func(string) (uint64, error)) (*Dir, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return nil, explain(path, err)
+	}
+	// Before anything is written into a directory that may be somebody else's.
+	if err := checkOurs(path); err != nil {
+		return nil, err
+	}
+	if n, err := free(path); err == nil && n < freeBytesMin {
+		return nil, fmt.Errorf("only %d MB are free on the disk of the data directory %s, and %d MB are needed: free some, or choose another directory", n>>20, path, uint64(freeBytesMin)>>20)
+	}
+	d := &Dir{path: path}
+	if err := d.hold(command); err != nil {
+		return nil, err
+	}
+	if err := d.prepare(); err != nil {
+		return nil, errors.Join(explain(path, err), d.Close())
+	}
+	return d, nil
+}
+
+// checkOurs refuses a directory that has other things in it, and one of a
+// version that is not known.
+func checkOurs(path string) error {
+	raw, err := os.ReadFile(filepath.Join(path, versionFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return checkEmpty(path)
+	}
+	if err != nil {
+		return explain(path, err)
+	}
+	number, ok := strings.CutPrefix(strings.TrimSpace(string(raw)), layout)
+	version, err := strconv.Atoi(number)
+	if !ok || err != nil {
+		return fmt.Errorf("%s is damaged, or %s is no data directory of boxoffice: choose another directory, or move this one away", filepath.Join(path, versionFile), path)
+	}
+	if version != layoutVersion {
+		return fmt.Errorf("the data directory %s has layout version %d, this program knows version %d: use the program that made it, or choose another directory", path, version, layoutVersion)
+	}
+	return nil
+}
+
+// checkEmpty allows what a start leaves that was killed before it wrote VERSION,
+// and what a fresh file system has.
+func checkEmpty(path string) error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return explain(path, err)
+	}
+	for _, e := range entries {
+		switch e.Name() {
+		case lockFile, versionFile + newSuffix, "lost+found":
+		default:
+			return fmt.Errorf("%s has other things in it (%s) and is no data directory of boxoffice: choose an empty or a new directory", path, e.Name())
+		}
+	}
+	return nil
+}
+
+// hold takes the lock or says who has it. The lock ends with the process, however
+// it ends.
+func (d *Dir) hold(command string) error {
+	path := d.Path(lockFile)
+	lock := flock.New(path)
+	held, err := lock.TryLock()
+	if err != nil {
+		return explain(d.path, err)
+	}
+	if !held {
+		who, err := os.ReadFile(path)
+		if err != nil || len(who) == 0 {
+			who = []byte("another process")
+		}
+		return fmt.Errorf("the data directory %s is in use by %s: stop that, or choose another directory", d.path, strings.TrimSpace(string(who)))
+	}
+	d.lock = lock
+	if err := os.WriteFile(path, fmt.Appendf(nil, "pid %d (%s)\n", os.Getpid(), command), 0o644); err != nil {
+		return errors.Join(explain(d.path, err), d.Close())
+	}
+	return nil
+}
+
+// prepare writes what is missing.
+func (d *Dir) prepare() error {
+	version := fmt.Sprintf("%s%d\n", layout, layoutVersion)
+	if err := writeOnce(d.Path(versionFile), []byte(version), 0o644); err != nil {
+		return err
+	}
+	for _, part := range []string{d.Kafka(), d.ClickHouse(), d.Tables(), d.Views(), d.Provider()} {
+		if err := os.MkdirAll(part, 0o755); err != nil {
+			return err
+		}
+	}
+	fresh := make([]byte, keyBytes)
+	// Never fails, says crypto/rand.
+	_, _ = rand.Read(fresh)
+	if err := writeOnce(d.Path(keyFile), append(hex.AppendEncode(nil, fresh), '\n'), 0o600); err != nil {
+		return err
+	}
+	return d.readKey()
+}
+
+func (d *Dir) readKey() error {
+	path := d.Path(keyFile)
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if others := info.Mode().Perm() & 0o077; others != 0 {
+		return fmt.Errorf("%s can be read by others: run chmod 600 on it", path)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(raw)))
+	if err != nil || len(key) != keyBytes {
+		return fmt.Errorf("%s is damaged: restore it from a copy; without it what was sealed with it cannot be read", path)
+	}
+	d.key = key
+	return nil
+}
+
+const newSuffix = ".new"
+
+// writeOnce creates a file with its whole content, or leaves the one that is
+// there: a kill in between leaves none.
+func writeOnce(path string, content []byte, mode fs.FileMode) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(path+newSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+newSuffix, path)
+}
+
+// explain says what a person can do about an error of the file system.
+func explain(path string, err error) error {
+	var todo string
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		todo = "its disk is full: free some space, or choose another directory"
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		todo = "it cannot be written: change its permissions, or choose another directory"
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
+		todo = "a file is in its way: choose another directory"
+	default:
+		return fmt.Errorf("data directory %s: %w", path, err)
+	}
+	return fmt.Errorf("data directory %s: %s: %w", path, todo, err)
+}
+
+// Root is the directory itself, absolute.
+func (d *Dir) Root() string { return d.path }
+
+// Path joins a name to the directory.
+func (d *Dir) Path(name string) string { return filepath.Join(d.path, name) }
+
+// Kafka is the embedded broker's directory.
+func (d *Dir) Kafka() string { return d.Path("kafka") }
+
+// ClickHouse is the database's directory.
+func (d *Dir) ClickHouse() string { return d.Path("clickhouse") }
+
+// Tables is where processors keep their local tables.
+func (d *Dir) Tables() string { return d.Path("tables") }
+
+// Views is where views keep their local tables.
+func (d *Dir) Views() string { return d.Path("views") }
+
+// Provider is the payment provider's directory.
+func (d *Dir) Provider() string { return d.Path("provider") }
+
+// DevKey is 32 random bytes that were drawn when the directory was made.
+func (d *Dir) DevKey() []byte { return d.key }
+
+// Close lets the next process use the directory.
+func (d *Dir) Close() error { return d.lock.Unlock() }
