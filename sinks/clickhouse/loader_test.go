@@ -2,13 +2,17 @@ package clickhouse
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/eventpro/boxoffice/internal/topology"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
+	"github.com/eventpro/boxoffice/sinks/clickhouse/queries"
 )
 
 var (
@@ -152,4 +156,46 @@ func TestReplayChangesNothing(t *testing.T) {
 			t.Fatalf("after replay %d:\n%s\nwant:\n%s", i+1, got, before)
 		}
 	}
+}
+
+// The named queries run on the schema and give the story's figures.
+func TestNamedQueries(t *testing.T) {
+	t.Parallel()
+	brokers := newKafka(t)
+	produce(t, brokers, story(t)...)
+	cfg, name := sinkConfig(t, brokers)
+	s, _ := start(t, cfg)
+	caughtUp(t, s)
+	db, err := OpenDB(serverURL(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	values := map[string]string{"from": queries.Time(time.UnixMilli(noon)), "to": queries.Time(time.UnixMilli(noon + 2*min1 + 1)),
+		"event": queries.All, "currency": queries.All, "test_mode": "false"}
+	var got strings.Builder
+	for _, name := range queries.Names() {
+		if name == queries.AsOf {
+			continue // the clock of the brokers
+		}
+		q, err := queries.Get(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := map[string]string{}
+		for p := range q.Params {
+			used[p] = values[p]
+		}
+		args, err := q.Args(used)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&got, "%s\n%s\n", name, sorted(lines(t, db, q.SQL, args...)))
+	}
+	golden(t, "queries.golden.txt", got.String())
+}
+
+func sorted(text string) string {
+	rows := slices.Sorted(strings.Lines(text))
+	return strings.Join(rows, "")
 }
