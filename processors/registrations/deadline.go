@@ -20,33 +20,35 @@ func (s *saga) onTimer(t *pb.Timer) (transition.Effect, error) {
 		return s.replayed()
 	}
 	s.id = topology.UUID(s.r.RegistrationId)
+	// Times that follow count from the later clock, or the same message would
+	// find the next deadline due as well.
+	s.now = max(s.now, t.NowUnixMs)
 	switch {
 	case !s.open():
-		s.redrive(t.NowUnixMs)
+		s.redrive()
 	case s.r.Step == pb.Step_STEP_CHARGING:
 		s.decide(pb.Outcome_OUTCOME_EXPIRED, ReasonNotPaidInTime)
 	case t.NowUnixMs >= s.r.ExpiresAtUnixMs:
 		s.decide(pb.Outcome_OUTCOME_EXPIRED, ReasonNotHeldInTime)
 	default:
-		s.lookAgain(t.NowUnixMs)
+		s.lookAgain()
 	}
 	return s.applied()
 }
 
 // redrive asks again for what a decided saga waits for, with backoff. It is no
 // part of the history: neither the version nor an event tells of it.
-func (s *saga) redrive(now int64) {
+func (s *saga) redrive() {
 	s.writes = true
 	s.r.Redrives++
-	s.r.DeadlineUnixMs = now + s.rules.backoff(s.r.Redrives).Milliseconds()
+	s.r.DeadlineUnixMs = s.now + s.rules.backoff(s.r.Redrives).Milliseconds()
 	s.emit(Outstanding(s.r)...)
 }
 
 // lookAgain is the look for seats that a line waited for.
-func (s *saga) lookAgain(now int64) {
+func (s *saga) lookAgain() {
 	s.writes = true
 	holds := len(s.r.Holds)
-	s.now = max(s.now, now)
 	s.r.DeadlineUnixMs = s.r.ExpiresAtUnixMs
 	s.searchAll()
 	s.rises = s.rises || len(s.r.Holds) > holds
