@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"os"
@@ -23,7 +24,7 @@ import (
 // children are the programs that this test binary plays for the tests that need a process of their own.
 var children = map[string]func() int{"serve": serveChild}
 
-// serveChild serves the data directory in its environment until SIGTERM, and prints its address first.
+// serveChild runs a server with the options in its environment until SIGTERM, and prints its address first.
 func serveChild() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -32,7 +33,12 @@ func serveChild() int {
 		fmt.Println(err)
 		return 1
 	}
-	server, err := clickhouse.Open(clickhouse.Options{Library: library, DataDir: os.Getenv("BOXOFFICE_TEST_DIR")})
+	options := clickhouse.Options{Library: library}
+	if err := json.Unmarshal([]byte(os.Getenv("BOXOFFICE_TEST_OPTIONS")), &options); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	server, err := clickhouse.Open(options)
 	if err != nil {
 		fmt.Println("refused:", err)
 		return 1
@@ -56,15 +62,19 @@ type child struct {
 	stderr bytes.Buffer
 }
 
-// startChild starts a child on dir and returns it with the first line that it printed: its address, or why it refused.
-func startChild(t *testing.T, dir string) (*child, string) {
+// startChild starts a child and returns it with the first line that it printed: its address, or why it refused.
+func startChild(t *testing.T, o childOptions) (*child, string) {
 	t.Helper()
+	options, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
 	executable, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &child{cmd: exec.Command(executable)}
-	c.cmd.Env = append(os.Environ(), "BOXOFFICE_TEST_CHILD=serve", "BOXOFFICE_TEST_DIR="+dir)
+	c.cmd.Env = append(os.Environ(), "BOXOFFICE_TEST_CHILD=serve", "BOXOFFICE_TEST_OPTIONS="+string(options))
 	c.cmd.Stderr = writerFunc(func(p []byte) (int, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -84,10 +94,23 @@ func startChild(t *testing.T, dir string) (*child, string) {
 	return c, line
 }
 
-// serve starts a child that has to start well.
+// childOptions are the fields of [clickhouse.Options] that the tests set.
+type childOptions struct {
+	DataDir        string
+	Library        string `json:",omitempty"`
+	Workers, Queue int    `json:",omitempty"`
+	MaxMemoryBytes int64  `json:",omitempty"`
+}
+
+// serve starts a child on dir that has to start well.
 func serve(t *testing.T, dir string) *child {
 	t.Helper()
-	c, line := startChild(t, dir)
+	return serveWith(t, childOptions{DataDir: dir})
+}
+
+func serveWith(t *testing.T, o childOptions) *child {
+	t.Helper()
+	c, line := startChild(t, o)
 	if !strings.HasPrefix(line, "serving ") {
 		t.Fatalf("the server did not start: %s %s", line, c.errors())
 	}

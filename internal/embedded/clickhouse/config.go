@@ -43,6 +43,10 @@ func (c configuration) arguments(dataDir string) []string {
 // The defaults of a server suppose tens of gigabytes: caches of 5 GB, pools of hundreds of threads (each with its stack and its arena in
 // the allocator), merges of 150 GB. All of these are cut here. What keeps data over a kill -9: a part is written under a temporary name,
 // then renamed, so that it is whole or absent; over a power cut: fsync_after_insert, and the directory's fsync.
+//
+// The log leaves out executeQuery, since a failed statement's error goes to its client, and ThreadStatus, which complains about each
+// streamed insert's thread without consequence. Times without a zone are UTC whatever the machine's zone is: the embedded engine does not
+// read a server's timezone setting.
 func (c configuration) render() ([]byte, error) {
 	var b bytes.Buffer
 	if err := configTemplate.Execute(&b, c); err != nil {
@@ -57,9 +61,12 @@ var configTemplate = template.Must(template.New("engine.xml").Funcs(template.Fun
     <log>{{text .LogFile}}</log>
     <size>4M</size>
     <count>1</count>
+    <levels>
+      <executeQuery>none</executeQuery>
+      <ThreadStatus>none</ThreadStatus>
+    </levels>
   </logger>
   <users_config>{{text .File}}</users_config>
-  <timezone>UTC</timezone>
 
   <max_server_memory_usage>{{.MaxMemory}}</max_server_memory_usage>
   <merges_mutations_memory_usage_soft_limit>{{.SpillMemory}}</merges_mutations_memory_usage_soft_limit>
@@ -112,6 +119,8 @@ var configTemplate = template.Must(template.New("engine.xml").Funcs(template.Fun
       <min_insert_block_size_bytes>{{.InsertBlock}}</min_insert_block_size_bytes>
       <background_pool_size>2</background_pool_size>
       <log_queries>0</log_queries>
+      <calculate_text_stack_trace>0</calculate_text_stack_trace>
+      <session_timezone>UTC</session_timezone>
       <use_uncompressed_cache>0</use_uncompressed_cache>
       <local_filesystem_read_prefetch>0</local_filesystem_read_prefetch>
       <allow_introspection_functions>0</allow_introspection_functions>

@@ -30,15 +30,11 @@ type engine struct {
 // openEngines makes sure that one process has one engine: libchdb's state is global.
 var openEngines sync.Mutex
 
-const (
-	// waitingPerWorker bounds how many requests may wait for a worker before further ones are refused at once.
-	waitingPerWorker = 32
-	// maxWait bounds how long one of them waits.
-	maxWait = 20 * time.Second
-)
+// maxWait bounds how long a request waits for a worker.
+const maxWait = 20 * time.Second
 
 // openEngine locks the data directory, writes the configuration and starts the engine.
-func openEngine(lib *library, dir string, maxMemory int64, threads, workers int) (_ *engine, err error) {
+func openEngine(lib *library, o Options) (_ *engine, err error) {
 	if !openEngines.TryLock() {
 		return nil, errors.New("this process already runs a ClickHouse engine: one process can have one data directory open")
 	}
@@ -47,7 +43,7 @@ func openEngine(lib *library, dir string, maxMemory int64, threads, workers int)
 			openEngines.Unlock()
 		}
 	}()
-	dir, err = filepath.Abs(dir)
+	dir, err := filepath.Abs(o.DataDir)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +60,7 @@ func openEngine(lib *library, dir string, maxMemory int64, threads, workers int)
 			_ = lock.Close()
 		}
 	}()
-	config := newConfiguration(dir, maxMemory, threads)
+	config := newConfiguration(dir, o.MaxMemoryBytes, o.Threads)
 	text, err := config.render()
 	if err != nil {
 		return nil, err
@@ -74,7 +70,7 @@ func openEngine(lib *library, dir string, maxMemory int64, threads, workers int)
 	}
 	e := &engine{
 		lib: lib, arguments: config.arguments(dataDir), lock: lock,
-		slots: make(chan struct{}, workers), waiting: make(chan struct{}, workers*waitingPerWorker),
+		slots: make(chan struct{}, o.Workers), waiting: make(chan struct{}, o.Queue),
 	}
 	if err := e.start(config.LogFile); err != nil {
 		return nil, err
@@ -95,7 +91,8 @@ func (e *engine) start(logFile string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("clickhouse did not start on %s: %w%s", filepath.Dir(logFile), err, lastErrors(logFile, logged))
+		return fmt.Errorf("clickhouse did not start on %s: %w%s; if the directory is damaged, move it away and load it anew from the topics",
+			filepath.Dir(logFile), err, lastErrors(logFile, logged))
 	}
 	e.anchor = anchor
 	return nil
@@ -203,5 +200,5 @@ func lastErrors(logFile string, offset int64) string {
 	if err != nil || len(text) == 0 {
 		return ""
 	}
-	return "; the engine's log says: " + strings.TrimSpace(string(text))
+	return "; its reason is on standard error, and its log says: " + strings.TrimSpace(string(text))
 }

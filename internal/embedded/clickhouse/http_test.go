@@ -328,50 +328,40 @@ func TestExternalTables(t *testing.T) {
 // When all workers are busy further requests wait, and when too many wait they are refused at once, with a status that says so.
 func TestTooManyRequestsAreRefused(t *testing.T) {
 	t.Parallel()
-	server, release := busyServer(t)
-	defer release()
-	response, err := plain.Post("http://"+server, "text/plain", strings.NewReader("SELECT 1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, _ := io.ReadAll(response.Body)
-	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" ||
-		!strings.HasPrefix(string(text), "Code: 202. DB::Exception: Too many simultaneous queries") {
-		t.Fatalf("got %d %s", response.StatusCode, text)
-	}
-}
-
-// busyServer is a child whose workers and whose queue are full.
-func busyServer(t *testing.T) (addr string, release func()) {
-	t.Helper()
-	c := serve(t, t.TempDir())
-	ctx, cancel := context.WithCancel(t.Context())
-	const places = 4 + 4*32 // workers, and the queue behind them
-	for range places {
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addr, strings.NewReader("SELECT sleepEachRow(1) FROM numbers(60) SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0"))
+	c := serveWith(t, childOptions{DataDir: t.TempDir(), Workers: 1, Queue: 1})
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	ask := func(statement string) (int, string) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addr, strings.NewReader(statement))
 		if err != nil {
-			t.Fatal(err)
+			return 0, err.Error()
 		}
+		response, err := plain.Do(request)
+		if err != nil {
+			return 0, err.Error()
+		}
+		defer response.Body.Close()
+		text, _ := io.ReadAll(response.Body)
+		return response.StatusCode, response.Header.Get("Retry-After") + " " + string(text)
+	}
+	const endless = "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)"
+	for range 2 {
+		go ask(endless) // the first takes the worker, the second the place in the queue
+	}
+	refused := make(chan string, 100)
+	for range cap(refused) {
 		go func() {
-			if response, err := plain.Do(request); err == nil {
-				_ = response.Body.Close()
+			if status, text := ask("SELECT 1"); status == http.StatusServiceUnavailable {
+				refused <- text
 			}
 		}()
 	}
-	eventually(t, "the queue is full", func() bool {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+c.addr, strings.NewReader("SELECT 1"))
-		if err != nil {
-			t.Fatal(err)
+	select {
+	case text := <-refused:
+		if !strings.HasPrefix(text, "1 Code: 202. DB::Exception: Too many simultaneous queries") {
+			t.Fatal(text)
 		}
-		impatient, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		defer stop()
-		response, err := plain.Do(request.WithContext(impatient))
-		if err != nil {
-			return false
-		}
-		defer response.Body.Close()
-		return response.StatusCode == http.StatusServiceUnavailable
-	})
-	return c.addr, cancel
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody was refused")
+	}
 }

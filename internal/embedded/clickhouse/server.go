@@ -22,8 +22,10 @@ type Options struct {
 	MaxMemoryBytes int64
 	// Threads bounds the threads of one statement; 0 means 2.
 	Threads int
-	// Workers bounds how many statements run at once; 0 means 4. Others wait for their turn, and are refused with 503 when too many do.
+	// Workers bounds how many statements run at once; 0 means 4.
 	Workers int
+	// Queue bounds how many requests may wait for a worker; 0 means 32 per worker. Further ones are refused at once, with status 503.
+	Queue int
 	// Logger gets what goes wrong behind an answer; nil means none.
 	Logger *slog.Logger
 }
@@ -32,6 +34,7 @@ const (
 	defaultMaxMemory = 600 << 20
 	defaultThreads   = 2
 	defaultWorkers   = 4
+	defaultQueue     = 32 // per worker
 	// stopTimeout is how long requests may take to end after the server was told to stop, before they are cancelled.
 	stopTimeout = 5 * time.Second
 	// leastMemory is what the engine needs to start and to answer simple queries.
@@ -53,6 +56,9 @@ func (o *Options) complete() error {
 	}
 	if o.Workers <= 0 {
 		o.Workers = defaultWorkers
+	}
+	if o.Queue <= 0 {
+		o.Queue = o.Workers * defaultQueue
 	}
 	if o.Addr == "" {
 		o.Addr = "127.0.0.1:0"
@@ -85,7 +91,7 @@ func Open(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("clickhouse: %w", err)
 	}
-	engine, err := openEngine(lib, o.DataDir, o.MaxMemoryBytes, o.Threads, o.Workers)
+	engine, err := openEngine(lib, o)
 	if err != nil {
 		_ = listener.Close()
 		return nil, err
