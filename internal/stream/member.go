@@ -34,6 +34,7 @@ func joinMember(ctx context.Context, cfg *Config, group string, topics []string)
 	m := &member{cfg: cfg, group: group, changed: make(chan struct{}, 1)}
 	opts := append(cfg.producing(),
 		kgo.SeedBrokers(cfg.Brokers...),
+		kgo.MetadataMinAge(metadataMinAge),
 		kgo.WithLogger(kafkaLog{cfg.Logger}),
 		kgo.TransactionalID(group+"/"+cfg.Member),
 		kgo.TransactionTimeout(cfg.TransactionTimeout),

@@ -70,6 +70,7 @@ var _ sarama.PartitionConsumer = (*partitionReader)(nil)
 func newReader(cfg *Config) (*reader, error) {
 	cl, err := kgo.NewClient(
 		kgo.SeedBrokers(cfg.Brokers...),
+		kgo.MetadataMinAge(metadataMinAge),
 		kgo.WithLogger(kafkaLog{cfg.Logger}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),

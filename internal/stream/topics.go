@@ -53,11 +53,16 @@ type Description struct {
 	Differences []string
 }
 
-// Ensure creates the topics that are missing, and fails on those whose
+// Ensure creates the topics that are missing through cl, which must be neither
+// a consumer nor transactional, and fails on those whose
 // partitions, replication or settings differ from what the catalogue says.
 func Ensure(ctx context.Context, cl *kgo.Client, topics []topology.Topic, partitions, replication int) error {
-	adm := kadm.NewClient(cl)
-	have, err := Describe(ctx, cl, topics, partitions, replication)
+	adm, done, err := fresh(cl)
+	if err != nil {
+		return err
+	}
+	defer done()
+	have, err := describe(ctx, adm, topics, partitions, replication)
 	if err != nil {
 		return err
 	}
@@ -77,6 +82,16 @@ func Ensure(ctx context.Context, cl *kgo.Client, topics []topology.Topic, partit
 		return err
 	}
 	return settle(ctx, adm, topics)
+}
+
+// fresh returns an administrative client like cl that does not answer from
+// what it knew some seconds ago.
+func fresh(cl *kgo.Client) (adm *kadm.Client, done func(), err error) {
+	own, err := kgo.NewClient(append(cl.Opts(), kgo.MetadataMinAge(metadataMinAge))...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("kafka client: %w", err)
+	}
+	return kadm.NewClient(own), own.Close, nil
 }
 
 func create(ctx context.Context, adm *kadm.Client, t topology.Topic, partitions, replication int) error {
@@ -132,10 +147,18 @@ func names(topics []topology.Topic) []string {
 
 // Describe compares topics with the catalogue, in the order given.
 func Describe(ctx context.Context, cl *kgo.Client, topics []topology.Topic, partitions, replication int) ([]Description, error) {
+	adm, done, err := fresh(cl)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return describe(ctx, adm, topics, partitions, replication)
+}
+
+func describe(ctx context.Context, adm *kadm.Client, topics []topology.Topic, partitions, replication int) ([]Description, error) {
 	if len(topics) == 0 {
 		return nil, nil
 	}
-	adm := kadm.NewClient(cl)
 	details, err := adm.ListTopics(ctx, names(topics)...)
 	if err != nil {
 		return nil, fmt.Errorf("listing topics: %w", err)
