@@ -4,43 +4,13 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eventpro/boxoffice/internal/topology"
-	"github.com/eventpro/boxoffice/internal/transition"
 )
 
 var errSkeleton = errors.New("stream: not built yet")
-
-// Stage consumes a group for effects outside Kafka, at least once. Exactly one of Handle and Batch is set.
-type Stage struct {
-	Group topology.Group
-	// Handle handles one message; messages of a key one after the other in log order. Its outputs are
-	// acknowledged before the message is committed. A *transition.Poison goes to the dead letters; any other
-	// error is tried again with backoff.
-	Handle func(ctx context.Context, m *transition.Message) ([]transition.Output, error)
-	// Workers bounds the concurrent Handle calls (64).
-	Workers int
-	// Batch handles many messages, each partition's in log order; all of them are committed when it returns nil.
-	Batch func(ctx context.Context, ms []*transition.Message) error
-	// BatchRecordsMax and BatchWait bound a batch by size and by time (10,000 and 500 ms).
-	BatchRecordsMax int
-	BatchWait       time.Duration
-}
-
-// StageRunner runs a Stage.
-type StageRunner struct{}
-
-// NewStage checks the configuration; it connects in Run.
-func NewStage(cfg Config, s Stage) (*StageRunner, error) { return nil, errSkeleton }
-
-// Run consumes until ctx ends (nil) or it fails for good.
-func (s *StageRunner) Run(ctx context.Context) error { return errSkeleton }
-
-// Ready reports whether the stage has joined its group.
-func (s *StageRunner) Ready() bool { return false }
 
 // ViewOptions are optional.
 type ViewOptions struct {

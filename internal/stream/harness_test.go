@@ -261,3 +261,18 @@ func (b *bench) consumed(group string, topics ...string) {
 		return !behind
 	})
 }
+
+// record is a number for a key.
+func record(topic, key string, n int64) *kgo.Record {
+	value, _ := proto.Marshal(wrapperspb.Int64(n))
+	return &kgo.Record{Topic: topic, Key: []byte(key), Value: value}
+}
+
+// samePartition returns two different keys of one partition.
+func samePartition() (string, string) {
+	for i := 1; ; i++ {
+		if Partition(key(i), testPartitions) == Partition(key(0), testPartitions) {
+			return key(0), key(i)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
@@ -13,19 +14,26 @@ import (
 // refresh once a minute and are not exported).
 const lagInterval = 2 * time.Second
 
-// lagMeter measures how many records wait for a session. It compares what was
+// lagMeter measures how many records wait for a consumer. It compares what was
 // consumed with the logs' ends. A log's end may be a transaction marker, which
-// no consumer ever gets; so once the session has waited in a fetch since
+// no consumer ever gets; so once the consumer has waited in a fetch since
 // before the last measurement, it counts as having consumed up to that one.
 type lagMeter struct {
+	adm   *kadm.Client
+	group string
+	owned map[string][]int32
+	gauge prometheus.Gauge
+
 	mu    sync.Mutex
 	next  map[string]map[int32]int64 // first offset not consumed
-	idle  atomic.Int64               // since when the session waits, unix nanoseconds, 0: it does not
+	idle  atomic.Int64               // since when the consumer waits, unix nanoseconds, 0: it does not
 	taken int64                      // when ends were listed last
 	ends  kadm.ListedOffsets
 }
 
-func newLagMeter() *lagMeter { return &lagMeter{next: map[string]map[int32]int64{}} }
+func newLagMeter(adm *kadm.Client, group string, owned map[string][]int32, gauge prometheus.Gauge) *lagMeter {
+	return &lagMeter{adm: adm, group: group, owned: owned, gauge: gauge, next: map[string]map[int32]int64{}}
+}
 
 // waiting says that a fetch begins or ends.
 func (l *lagMeter) waiting(yes bool) {
@@ -48,16 +56,16 @@ func (l *lagMeter) consumed(topic string, partition int32, next int64) {
 }
 
 // watch measures until the returned function is called.
-func (l *lagMeter) watch(ctx context.Context, s *session) (stop func()) {
+func (l *lagMeter) watch(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	done.Go(func() {
-		l.start(ctx, s)
+		l.start(ctx)
 		t := time.NewTicker(lagInterval)
 		defer t.Stop()
 		for {
-			if lag, err := l.measure(ctx, s); err == nil {
-				s.r.metrics.lag.Set(float64(lag))
+			if lag, err := l.measure(ctx); err == nil {
+				l.gauge.Set(float64(lag))
 			}
 			select {
 			case <-t.C:
@@ -70,22 +78,22 @@ func (l *lagMeter) watch(ctx context.Context, s *session) (stop func()) {
 }
 
 // start takes over what the group has committed.
-func (l *lagMeter) start(ctx context.Context, s *session) {
-	offsets, err := s.r.admin.FetchOffsets(ctx, s.m.group)
+func (l *lagMeter) start(ctx context.Context) {
+	offsets, err := l.adm.FetchOffsets(ctx, l.group)
 	if err != nil {
 		return
 	}
 	offsets.Each(func(o kadm.OffsetResponse) { l.consumed(o.Topic, o.Partition, o.At) })
 }
 
-// measure returns the records that wait in the session's partitions.
-func (l *lagMeter) measure(ctx context.Context, s *session) (int64, error) {
-	topics := make([]string, 0, len(s.owned))
-	for t := range s.owned {
+// measure returns the records that wait in the owned partitions.
+func (l *lagMeter) measure(ctx context.Context) (int64, error) {
+	topics := make([]string, 0, len(l.owned))
+	for t := range l.owned {
 		topics = append(topics, t)
 	}
 	now := time.Now().UnixNano()
-	ends, err := s.r.admin.ListEndOffsets(ctx, topics...)
+	ends, err := l.adm.ListEndOffsets(ctx, topics...)
 	if err != nil {
 		return 0, err
 	}
@@ -94,7 +102,7 @@ func (l *lagMeter) measure(ctx context.Context, s *session) (int64, error) {
 	idle := l.idle.Load()
 	reached := idle != 0 && l.taken != 0 && idle < l.taken
 	var lag int64
-	for topic, ps := range s.owned {
+	for topic, ps := range l.owned {
 		for _, p := range ps {
 			end, ok := ends.Lookup(topic, p)
 			if !ok || end.Err != nil {

@@ -65,7 +65,7 @@ type claim struct {
 const claimBuffer = 512
 
 func newSession(ctx context.Context, r *Runner, m *member, owned map[string][]int32, generation int) *session {
-	s := &session{r: r, m: m, generation: generation, owned: owned, claims: map[string][]*claim{}, marked: make(chan struct{}, 1), lag: newLagMeter()}
+	s := &session{r: r, m: m, generation: generation, owned: owned, claims: map[string][]*claim{}, marked: make(chan struct{}, 1), lag: newLagMeter(r.admin, r.proc.Group.Name, owned, r.metrics.lag)}
 	// A stop lets the batch at hand finish: what Goka works under outlives ctx.
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	partitions := int32(0)
@@ -205,7 +205,7 @@ func (s *session) loop(ctx context.Context) error {
 	polling, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
-	defer s.lag.watch(polling, s)()
+	defer s.lag.watch(polling)()
 	for s.pause(polling) {
 		s.lag.waiting(true)
 		fetches := s.m.tx.PollRecords(polling, s.r.cfg.BatchRecordsMax)

@@ -1,0 +1,154 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/eventpro/boxoffice/internal/topology"
+	"github.com/eventpro/boxoffice/internal/transition"
+)
+
+// outside is a stage over the numbers that answers into sums.
+var outside = topology.Group{Name: "outside", Kind: topology.Outside, Inputs: []topology.Topic{numbers}, Outputs: []topology.Topic{sums, DeadLetterTopic}}
+
+func (b *bench) startStage(cfg Config, s Stage) (*StageRunner, func() error) {
+	b.t.Helper()
+	r, err := NewStage(cfg, s)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r, b.run(r.Run)
+}
+
+// committed returns a group's committed offset.
+func (b *bench) committed(group, topic string, partition int32) int64 {
+	at, err := b.adm.FetchOffsets(b.ctx, group)
+	if err != nil {
+		return -1
+	}
+	o, ok := at.Lookup(topic, partition)
+	if !ok {
+		return -1
+	}
+	return o.At
+}
+
+// I6: the first message of a partition hangs while its neighbours are done. If
+// the stage committed past it, a crash would lose it.
+func TestStageDoesNotCommitPastAnUnfinishedNeighbour(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	k0, k1 := samePartition()
+	release := make(chan struct{})
+	var mu sync.Mutex
+	handled := map[string]int{}
+	handle := func(ctx context.Context, m *transition.Message) ([]transition.Output, error) {
+		if m.Key == k0 {
+			select {
+			case <-release:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		mu.Lock()
+		handled[m.Key]++
+		mu.Unlock()
+		return []transition.Output{{Topic: sums.Name, Key: m.Key, Value: m.Value}}, nil
+	}
+	p := Partition(k0, testPartitions)
+	b.write(record(numbers.Name, k0, 1), record(numbers.Name, k1, 1), record(numbers.Name, k1, 1))
+	r, _ := b.startStage(b.config("a"), Stage{Group: outside, Handle: handle})
+	b.eventually("the neighbours are done", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return handled[k1] == 2
+	})
+	b.eventually("their outputs are there", func() bool { return len(b.read(sums.Name)) == 2 })
+	r.tenure.Load().commit(b.ctx)
+	if at := b.committed(outside.Name, numbers.Name, p); at > 0 {
+		t.Fatalf("committed %d while the first message is unfinished", at)
+	}
+	close(release)
+	b.eventually("all is committed", func() bool { return b.committed(outside.Name, numbers.Name, p) == 3 })
+}
+
+// A member dies with messages unfinished; its successor gets them all, and each
+// key's in order.
+func TestStageRepeatsWhatWasNotFinished(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.produce(numbers.Name, 20, 5)
+	var mu sync.Mutex
+	order := map[string][]int64{}
+	note := func(m *transition.Message) {
+		mu.Lock()
+		defer mu.Unlock()
+		order[m.Key] = append(order[m.Key], m.Offset)
+	}
+	stuck := func(ctx context.Context, m *transition.Message) ([]transition.Output, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	first, stop := b.startStage(b.config("a"), Stage{Group: outside, Handle: stuck})
+	b.eventually("joined", first.Ready)
+	first.end(false) // its partitions are lost: nothing is waited for or committed
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	b.startStage(b.config("a"), Stage{Group: outside, Handle: func(_ context.Context, m *transition.Message) ([]transition.Output, error) {
+		note(m)
+		return nil, nil
+	}})
+	b.consumed(outside.Name, numbers.Name)
+	total := 0
+	for k, offsets := range order {
+		total += len(offsets)
+		for i := 1; i < len(offsets); i++ {
+			if offsets[i] <= offsets[i-1] {
+				t.Fatalf("key %s was handled out of order: %v", k, offsets)
+			}
+		}
+	}
+	if total != 100 {
+		t.Fatalf("%d messages were handled, want 100", total)
+	}
+}
+
+// A loader's target is away for two attempts, and one record is garbage: the
+// batch is loaded in the end, the garbage is a dead letter, and only then are
+// the offsets committed.
+func TestStageBatchRetries(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.produce(numbers.Name, 30, 10)
+	b.write(&kgo.Record{Topic: numbers.Name, Key: []byte("bad"), Value: []byte{0xff}})
+	var mu sync.Mutex
+	attempts, rows := 0, 0
+	load := func(_ context.Context, ms []*transition.Message) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if attempts++; attempts <= 2 {
+			return errors.New("the target is away")
+		}
+		for _, m := range ms {
+			rows += int(m.Value.(*wrapperspb.Int64Value).Value)
+		}
+		return nil
+	}
+	b.startStage(b.config("a"), Stage{Group: outside, Batch: load, BatchRecordsMax: 1000, BatchWait: 10 * time.Millisecond})
+	b.consumed(outside.Name, numbers.Name)
+	mu.Lock()
+	defer mu.Unlock()
+	if rows != 300 {
+		t.Fatalf("%d rows were loaded, want 300", rows)
+	}
+	if dead := b.read(DeadLetterTopic.Name); len(dead) != 1 || string(dead[0].Key) != "bad" {
+		t.Fatalf("want one dead letter, got %d", len(dead))
+	}
+}

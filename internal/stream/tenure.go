@@ -1,0 +1,365 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/eventpro/boxoffice/internal/transition"
+)
+
+// tenure is a stage's work on one assignment. What it has not committed when it
+// ends comes again to the next owner.
+type tenure struct {
+	r      *StageRunner
+	ctx    context.Context // of the handlers
+	cancel context.CancelFunc
+	lag    *lagMeter
+	unlag  func()
+
+	lanes    *lanes
+	inFlight chan struct{} // one for each message that waits or is handled
+	stopping chan struct{} // closed when nothing new may start
+
+	prefixes map[topicPartition]*prefix // fixed: one for each owned partition
+	commits  sync.Mutex                 // one commit at a time
+	done     sync.WaitGroup
+
+	busy     sync.Mutex // held while a batch is handled
+	batch    []*item    // poll goroutine's
+	batchDue time.Time
+}
+
+// item is one record with all that is needed to finish it.
+type item struct {
+	record  *kgo.Record
+	message transition.Message
+	bad     *Undecodable
+	prefix  *prefix
+	entry   *entry
+}
+
+func newTenure(r *StageRunner, owned map[string][]int32) *tenure {
+	t := &tenure{
+		r: r, lanes: newLanes(r.stage.Workers),
+		inFlight: make(chan struct{}, r.stage.Workers*inFlightPerWorker),
+		stopping: make(chan struct{}), prefixes: map[topicPartition]*prefix{},
+		lag: newLagMeter(r.adm, r.stage.Group.Name, owned, r.metrics.lag),
+	}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	for topic, ps := range owned {
+		for _, p := range ps {
+			t.prefixes[topicPartition{topic, p}] = new(prefix)
+		}
+	}
+	t.unlag = t.lag.watch(t.ctx)
+	t.done.Go(t.commitAlways)
+	return t
+}
+
+// room waits until there is room for more messages; false means that the
+// tenure or ctx has ended.
+func (t *tenure) room(ctx context.Context) bool {
+	select {
+	case t.inFlight <- struct{}{}:
+		<-t.inFlight
+		return true
+	case <-t.stopping:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// take takes over what was polled.
+func (t *tenure) take(fetches kgo.Fetches) {
+	fetches.EachRecord(func(rec *kgo.Record) {
+		p := t.prefixes[topicPartition{rec.Topic, rec.Partition}]
+		it := &item{record: rec, prefix: p, entry: p.add(rec.Offset, rec.LeaderEpoch)}
+		it.message = transition.Message{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Key: string(rec.Key), Time: rec.Timestamp}
+		it.message.Value, it.bad = decode(t.r.types[rec.Topic], rec.Value)
+		if t.r.stage.Batch != nil {
+			if len(t.batch) == 0 {
+				t.batchDue = time.Now().Add(t.r.stage.BatchWait)
+			}
+			t.batch = append(t.batch, it)
+			return
+		}
+		t.submit(it)
+	})
+	full := len(t.batch) >= t.r.stage.BatchRecordsMax || !time.Now().Before(t.batchDue)
+	if len(t.batch) > 0 && full {
+		items := t.batch
+		t.batch = nil
+		t.r.cl.AllowRebalance() // a batch may take long; end waits for it
+		t.handleBatch(items)
+	}
+}
+
+// submit hands a message to its key's lane. One poll may bring more than there
+// is room for; the excess only delays the next poll.
+func (t *tenure) submit(it *item) {
+	select {
+	case t.inFlight <- struct{}{}:
+		t.lanes.submit(it.message.Key, func() {
+			t.handle(it)
+			<-t.inFlight
+		})
+	default:
+		t.lanes.submit(it.message.Key, func() { t.handle(it) })
+	}
+}
+
+// handle works on a message until it is finished, or the tenure ends.
+func (t *tenure) handle(it *item) {
+	pause := backoff{min: t.r.cfg.RestartBackoffMin, max: t.r.cfg.RestartBackoffMax}
+	for {
+		select {
+		case <-t.stopping:
+			return // unfinished: it comes again to the next owner
+		default:
+		}
+		records, dead, err := t.attempt(it)
+		if err == nil {
+			err = t.publish(records)
+		}
+		if err == nil {
+			it.prefix.finish(it.entry, dead)
+			return
+		}
+		if !t.again(&pause, it.record, err) {
+			return
+		}
+	}
+}
+
+// again reports a failed attempt and waits; false: the tenure has ended.
+func (t *tenure) again(pause *backoff, at *kgo.Record, err error) bool {
+	if t.ctx.Err() != nil {
+		return false
+	}
+	t.r.metrics.retries.Inc()
+	t.r.cfg.Logger.Warn("attempt failed", "group", t.r.stage.Group.Name, "record", positionOf(at).String(), "cause", err)
+	return pause.wait(t.ctx)
+}
+
+// attempt calls the handler once. It returns what to publish: the outputs, or
+// the dead letter.
+func (t *tenure) attempt(it *item) (records []*kgo.Record, dead *letter, err error) {
+	if it.bad != nil {
+		return t.dead(it, letter{class: ClassUndecodable, reason: ClassUndecodable, detail: it.bad.Error()})
+	}
+	outputs, err := t.call(&it.message)
+	if poison, ok := transition.AsPoison(err); ok {
+		return t.dead(it, letter{class: ClassPoison, reason: poison.Reason, detail: poison.Detail})
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, o := range outputs {
+		if !t.r.outputs[o.Topic] {
+			return nil, nil, fmt.Errorf("topic %q is not among the outputs of group %q", o.Topic, t.r.stage.Group.Name)
+		}
+		value, err := proto.Marshal(o.Value)
+		if err != nil {
+			return nil, nil, fmt.Errorf("encoding an output to %q: %w", o.Topic, err)
+		}
+		records = append(records, &kgo.Record{Topic: o.Topic, Key: []byte(o.Key), Value: value, Headers: carried(it.record.Headers)})
+	}
+	return records, nil, nil
+}
+
+// call turns a panic of the handler into an error.
+func (t *tenure) call(m *transition.Message) (outputs []transition.Output, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the handler panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return t.r.stage.Handle(t.ctx, m)
+}
+
+func (t *tenure) dead(it *item, l letter) ([]*kgo.Record, *letter, error) {
+	l.attempt, l.firstFailed = 1, t.r.cfg.Clock()
+	t.r.cfg.Logger.Warn("dead letter", "group", t.r.stage.Group.Name, "record", positionOf(it.record).String(), "class", l.class, "reason", l.reason, "detail", l.detail)
+	return []*kgo.Record{{
+		Topic: DeadLetterTopic.Name, Key: it.record.Key, Value: it.record.Value,
+		Headers: l.headers(t.r.stage.Group.Name, positionOf(it.record), it.record.Headers),
+	}}, &l, nil
+}
+
+// publish waits until Kafka has the records.
+func (t *tenure) publish(records []*kgo.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	return t.r.cl.ProduceSync(t.ctx, records...).FirstErr()
+}
+
+// carried are the headers that travel with a message.
+func carried(headers []kgo.RecordHeader) []kgo.RecordHeader {
+	var out []kgo.RecordHeader
+	for _, h := range headers {
+		if !isDeadLetterHeader(h.Key) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// handleBatch works on a batch until it is finished, or the tenure ends.
+func (t *tenure) handleBatch(items []*item) {
+	t.busy.Lock()
+	defer t.busy.Unlock()
+	pause := backoff{min: t.r.cfg.RestartBackoffMin, max: t.r.cfg.RestartBackoffMax}
+	for {
+		select {
+		case <-t.stopping:
+			return
+		default:
+		}
+		err := t.attemptBatch(items)
+		if err == nil {
+			break
+		}
+		if !t.again(&pause, items[0].record, err) {
+			return
+		}
+	}
+	t.commit(t.ctx)
+}
+
+// attemptBatch calls the handler once for all that can be decoded, and buries
+// the rest.
+func (t *tenure) attemptBatch(items []*item) error {
+	messages := make([]*transition.Message, 0, len(items))
+	dead := map[*item]*letter{}
+	var letters []*kgo.Record
+	for _, it := range items {
+		if it.bad == nil {
+			messages = append(messages, &it.message)
+			continue
+		}
+		records, l, _ := t.dead(it, letter{class: ClassUndecodable, reason: ClassUndecodable, detail: it.bad.Error()})
+		dead[it] = l
+		letters = append(letters, records...)
+	}
+	if err := t.callBatch(messages); err != nil {
+		return err
+	}
+	if err := t.publish(letters); err != nil {
+		return err
+	}
+	for _, it := range items {
+		it.prefix.finish(it.entry, dead[it])
+	}
+	return nil
+}
+
+func (t *tenure) callBatch(messages []*transition.Message) (err error) {
+	if len(messages) == 0 {
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the handler panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return t.r.stage.Batch(t.ctx, messages)
+}
+
+// commitAlways commits what is finished from time to time.
+func (t *tenure) commitAlways() {
+	tick := time.NewTicker(commitInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			t.commit(t.ctx)
+		case <-t.stopping:
+			return
+		}
+	}
+}
+
+// commit commits the finished prefixes. A commit that fails is made again with
+// the next one: what it covers is still there.
+func (t *tenure) commit(ctx context.Context) {
+	t.commits.Lock()
+	defer t.commits.Unlock()
+	offsets := map[string]map[int32]kgo.EpochOffset{}
+	for at, p := range t.prefixes {
+		if e := p.offer(); e != nil { // I6
+			if offsets[at.topic] == nil {
+				offsets[at.topic] = map[int32]kgo.EpochOffset{}
+			}
+			offsets[at.topic][at.partition] = kgo.EpochOffset{Epoch: e.epoch, Offset: e.next}
+		}
+	}
+	if len(offsets) == 0 {
+		return
+	}
+	if err := t.send(ctx, offsets); err != nil {
+		t.r.cfg.Logger.Debug("commit failed", "group", t.r.stage.Group.Name, "cause", err)
+		return
+	}
+	for topic, ps := range offsets {
+		for p, o := range ps {
+			t.count(t.prefixes[topicPartition{topic, p}].accept())
+			t.lag.consumed(topic, p, o.Offset)
+		}
+	}
+}
+
+// send commits offsets and waits for the answer.
+func (t *tenure) send(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset) error {
+	ctx, cancel := context.WithTimeout(ctx, t.r.cfg.EndTimeout)
+	defer cancel()
+	answer := make(chan error, 1)
+	t.r.cl.CommitOffsetsSync(ctx, offsets, commitAnswer(answer))
+	return <-answer
+}
+
+// count counts committed records (I7).
+func (t *tenure) count(entries []*entry) {
+	var tally tally
+	for _, e := range entries {
+		if e.dead != nil {
+			tally.dead(*e.dead)
+		} else {
+			tally.verdict(transition.Applied, "")
+		}
+	}
+	t.r.metrics.add(len(entries), &tally)
+}
+
+// end ends the work. When the partitions are still ours, it waits for what is
+// being handled, so that the next owner does not handle it at the same time,
+// and commits it.
+func (t *tenure) end(ours bool) {
+	close(t.stopping)
+	if ours {
+		idle := make(chan struct{})
+		go func() {
+			t.lanes.wait()
+			t.busy.Lock()
+			t.busy.Unlock() //nolint:staticcheck // it only waits
+			close(idle)
+		}()
+		timeout := time.NewTimer(drainTimeout)
+		defer timeout.Stop()
+		select {
+		case <-idle:
+		case <-timeout.C:
+			t.r.cfg.Logger.Warn("partitions are handed over while messages are still being handled", "group", t.r.stage.Group.Name)
+		}
+		t.commit(t.ctx)
+	}
+	t.cancel()
+	t.unlag()
+	t.done.Wait()
+}
