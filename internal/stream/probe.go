@@ -60,7 +60,7 @@ func (r *reader) ended(p *partitionReader, from, end int64) {
 		return
 	}
 	r.prove(p)
-	p.hwm.Store(max(p.hwm.Load(), end))
+	r.ends.Store(topicPartition{p.topic, p.partition}, end)
 	if from < end {
 		p.send(&sarama.ConsumerMessage{Topic: p.topic, Partition: p.partition, Offset: end - 1, Key: []byte(controlKey)})
 	}

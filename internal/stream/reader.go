@@ -46,6 +46,7 @@ type reader struct {
 	unproven map[*partitionReader]int64 // see probe
 
 	open map[string]map[int32]*partitionReader // owner goroutine's
+	ends sync.Map                              // topicPartition -> high-water mark
 }
 
 var _ sarama.Consumer = (*reader)(nil)
@@ -61,8 +62,7 @@ type partitionReader struct {
 	once      sync.Once
 
 	next   atomic.Int64 // first offset not passed on
-	hwm    atomic.Int64
-	proven bool // was at the end of the log once; owner goroutine's
+	proven bool         // was at the end of the log once; owner goroutine's
 }
 
 var _ sarama.PartitionConsumer = (*partitionReader)(nil)
@@ -184,7 +184,7 @@ func (r *reader) dispatch(fetches kgo.Fetches) {
 			p.fail(f.Err)
 			return
 		}
-		p.hwm.Store(f.HighWatermark)
+		r.ends.Store(topicPartition{f.Topic, f.Partition}, f.HighWatermark)
 		for _, rec := range f.Records {
 			p.pass(rec)
 		}
@@ -203,6 +203,13 @@ func (r *reader) prove(p *partitionReader) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.unproven, p)
+}
+
+// end is the high-water mark of a partition as of the last fetch, 0 before.
+func (r *reader) end(topic string, partition int32) int64 {
+	end, _ := r.ends.Load(topicPartition{topic, partition})
+	hwm, _ := end.(int64)
+	return hwm
 }
 
 // HighWaterMarks implements sarama.Consumer.
@@ -277,7 +284,7 @@ func (p *partitionReader) Close() error {
 
 func (p *partitionReader) Messages() <-chan *sarama.ConsumerMessage { return p.messages }
 func (p *partitionReader) Errors() <-chan *sarama.ConsumerError     { return p.errs }
-func (p *partitionReader) HighWaterMarkOffset() int64               { return p.hwm.Load() }
+func (p *partitionReader) HighWaterMarkOffset() int64               { return p.r.end(p.topic, p.partition) }
 func (p *partitionReader) Pause()                                   {}
 func (p *partitionReader) Resume()                                  {}
 func (p *partitionReader) IsPaused() bool                           { return false }

@@ -30,6 +30,9 @@ type Store struct {
 
 	mu   sync.RWMutex
 	open map[partitionID]*Partition
+
+	life   sync.RWMutex // held by readers: the database outlives them
+	closed bool
 }
 
 type partitionID struct {
@@ -64,10 +67,12 @@ func Open(dir string, o Options) (*Store, error) {
 	return &Store{db: db, deadline: o.Deadline, open: map[partitionID]*Partition{}}, nil
 }
 
-// Close closes the database. All partitions must be closed.
+// Close waits for readers and closes the database. All partitions must be
+// closed.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.closed = true
 	return s.db.Close()
 }
 
@@ -144,27 +149,63 @@ func (s *Store) Commit(topic string, offset func(partition int32) int64) error {
 // Committed returns the committed value of a key in an open partition, nil
 // when there is none. It does not see the open transaction.
 func (s *Store) Committed(topic string, partition int32, key string) (value []byte, open bool, err error) {
-	s.mu.RLock() // keeps the partition open
-	defer s.mu.RUnlock()
-	p := s.open[partitionID{topic, partition}]
-	if p == nil {
-		return nil, false, nil
-	}
-	value, err = p.committed(key)
-	return value, true, err
+	open, err = s.read(topic, partition, func(p *Partition) (err error) {
+		value, err = p.committed(key)
+		return err
+	})
+	return value, open, err
+}
+
+// Get returns the value of a key in an open partition, nil when there is none.
+func (s *Store) Get(topic string, partition int32, key string) (value []byte, open bool, err error) {
+	open, err = s.read(topic, partition, func(p *Partition) (err error) {
+		value, err = p.Get(key)
+		return err
+	})
+	return value, open, err
+}
+
+// Range calls fn for the committed records of an open partition in key order
+// until it returns false. fn must not keep the slices.
+func (s *Store) Range(topic string, partition int32, fn func(key, value []byte) bool) (open bool, err error) {
+	return s.read(topic, partition, func(p *Partition) error {
+		it, err := p.Iterator()
+		if err != nil {
+			return err
+		}
+		defer it.Release()
+		for it.Next() {
+			value, err := it.Value()
+			if err != nil {
+				return err
+			}
+			if !fn(it.Key(), value) {
+				break
+			}
+		}
+		return it.Err()
+	})
 }
 
 // Due calls fn for the keys of an open partition whose deadline is not after
 // unixMillis, the oldest first, until fn returns false. Only committed values
 // are indexed.
 func (s *Store) Due(topic string, partition int32, unixMillis int64, fn func(key string, deadline int64) bool) error {
-	s.mu.RLock() // keeps the partition open
-	defer s.mu.RUnlock()
+	_, err := s.read(topic, partition, func(p *Partition) error { return p.due(unixMillis, fn) })
+	return err
+}
+
+// read calls fn with an open partition, and reports whether there is one.
+func (s *Store) read(topic string, partition int32, fn func(*Partition) error) (open bool, err error) {
+	s.life.RLock()
+	defer s.life.RUnlock()
+	s.mu.RLock()
 	p := s.open[partitionID{topic, partition}]
-	if p == nil {
-		return nil
+	s.mu.RUnlock()
+	if p == nil || s.closed {
+		return false, nil
 	}
-	return p.due(unixMillis, fn)
+	return true, fn(p)
 }
 
 func (s *Store) get(key []byte) ([]byte, error) {

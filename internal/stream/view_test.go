@@ -1,0 +1,104 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+func (b *bench) view(cfg Config) (*View, func() error) {
+	b.t.Helper()
+	v, err := NewView(cfg, "lookup", table, ViewOptions{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return v, b.run(v.Run)
+}
+
+func value(m proto.Message) int64 {
+	if m == nil {
+		return 0
+	}
+	return m.(*wrapperspb.Int64Value).Value
+}
+
+// A view serves what the group commits, wakes who waits for a key, and after a
+// restart it starts from its own storage and is complete when it is ready.
+func TestViewServesAndWakes(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	cfg := b.config("v")
+	v, stop := b.view(cfg)
+	if _, err := v.Get(key(0)); !errors.Is(err, ErrRecovering) {
+		t.Fatalf("a view that does not run answered %v", err)
+	}
+	r := b.start(b.config("a"), Processor{Group: count, Handle: add})
+	b.ready(r)
+	waited := make(chan proto.Message, 1)
+	go func() {
+		m, err := v.WaitFor(b.ctx, key(3), func(m proto.Message) bool { return value(m) == 7 })
+		if err != nil {
+			t.Error(err)
+		}
+		waited <- m
+	}()
+	b.produce(numbers.Name, 10, 7)
+	if m := <-waited; value(m) != 7 {
+		t.Fatalf("waited for 7, got %v", m)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	b.produce(numbers.Name, 10, 5)
+	b.consumed(count.Name, numbers.Name)
+	again, _ := b.view(cfg)
+	b.eventually("ready again", again.Ready)
+	n := 0
+	if err := again.Range(func(k string, m proto.Message) bool {
+		n++
+		if value(m) != 12 {
+			t.Errorf("%s is %d, want 12", k, value(m))
+		}
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if n != 10 {
+		t.Fatalf("%d keys, want 10", n)
+	}
+	for _, f := range again.Partitions() {
+		if f.Lag != 0 {
+			t.Fatalf("lag of a ready view: %+v", f)
+		}
+	}
+	if m, err := again.Get("nobody"); m != nil || err != nil {
+		t.Fatalf("unknown key: %v, %v", m, err)
+	}
+}
+
+// Who waits for a value that never comes gets the last one with the context's
+// error, and is forgotten.
+func TestViewWaitEnds(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	v, _ := b.view(b.config("v"))
+	b.write(record(table.Name, key(0), 4))
+	b.eventually("ready", v.Ready)
+	ctx, cancel := context.WithCancel(b.ctx)
+	seen := 0
+	m, err := v.WaitFor(ctx, key(0), func(m proto.Message) bool {
+		if seen++; value(m) == 4 {
+			cancel()
+		}
+		return false
+	})
+	if value(m) != 4 || !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, %v", m, err)
+	}
+	if n := v.watch.n.Load(); n != 0 {
+		t.Fatalf("%d watchers are left", n)
+	}
+}
