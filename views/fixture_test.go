@@ -157,8 +157,10 @@ func confirmed() *pb.Registration {
 			hold(2, 0, 1, 1<<0, pb.HoldStatus_HOLD_STATUS_KEPT),
 			hold(2, 1, 2, 1<<5, pb.HoldStatus_HOLD_STATUS_RELEASED),
 		},
-		Payment: &pb.PaymentState{PaymentId: paymentID[:], AmountMinor: 44130, CapturedMinor: 44130,
-			Status: pb.PaymentStatus_PAYMENT_STATUS_CAPTURED, CapturedAtUnixMs: millis(80 * time.Millisecond)},
+		Payment: &pb.PaymentState{
+			PaymentId: paymentID[:], AmountMinor: 44130, CapturedMinor: 44130,
+			Status: pb.PaymentStatus_PAYMENT_STATUS_CAPTURED, CapturedAtUnixMs: millis(80 * time.Millisecond),
+		},
 		Step: pb.Step_STEP_SETTLED, Outcome: pb.Outcome_OUTCOME_CONFIRMED, Settled: true, Version: 6,
 		RequestTimeUnixMs: millis(0), HeldAtUnixMs: millis(30 * time.Millisecond), DecidedAtUnixMs: millis(90 * time.Millisecond),
 		SettledAtUnixMs: millis(120 * time.Millisecond), ChangedAtUnixMs: millis(120 * time.Millisecond), ExpiresAtUnixMs: millis(10 * time.Minute),
@@ -182,8 +184,10 @@ func payment() *pb.Payment {
 		PaymentId: paymentID[:], RegistrationId: registrationID[:], EventId: eventID[:], Organiser: "acme",
 		AmountMinor: 44130, Currency: "EUR", Method: "tok_visa", Status: pb.PaymentStatus_PAYMENT_STATUS_CAPTURED,
 		ProviderReference: "ch_17", FeeMinor: 640, CapturedMinor: 44130, CapturedAtUnixMs: millis(80 * time.Millisecond), RefundedMinor: 23800,
-		Refunds: []*pb.Refund{{RefundId: refund[:], AmountMinor: 23800, Status: pb.RefundStatus_REFUND_STATUS_DONE,
-			RefundedAtUnixMs: millis(time.Hour), RequestedAtUnixMs: millis(time.Hour - time.Second), Reason: "line_cancelled"}},
+		Refunds: []*pb.Refund{{
+			RefundId: refund[:], AmountMinor: 23800, Status: pb.RefundStatus_REFUND_STATUS_DONE,
+			RefundedAtUnixMs: millis(time.Hour), RequestedAtUnixMs: millis(time.Hour - time.Second), Reason: "line_cancelled",
+		}},
 		Version: 4, RequestedAtUnixMs: millis(31 * time.Millisecond), ChangedAtUnixMs: millis(time.Hour),
 	}
 }
@@ -193,8 +197,10 @@ func event(id uuid.UUID, created time.Time) *pb.Event {
 		EventId: id[:], Organiser: "acme", Name: `National "Developer" Conférence`, Venue: "Hall 1", Region: "eu", Currency: "EUR",
 		StartsAtUnixMs: millis(90 * 24 * time.Hour), SaleStartsUnixMs: millis(0), SaleEndsUnixMs: millis(60 * 24 * time.Hour),
 		TicketTypes: []*pb.TicketType{
-			{Id: "standard", Name: "Standard", PriceMinor: 11900, TaxRateBp: 1900, TaxMode: pb.TaxMode_TAX_MODE_INCLUDED,
-				BlockSizes: []uint32{50, 50, 20}, BlockStates: []byte{1, 3, 0}},
+			{
+				Id: "standard", Name: "Standard", PriceMinor: 11900, TaxRateBp: 1900, TaxMode: pb.TaxMode_TAX_MODE_INCLUDED,
+				BlockSizes: []uint32{50, 50, 20}, BlockStates: []byte{1, 3, 0},
+			},
 			{Id: "workshop", Name: "Workshop", PriceMinor: 20000, TaxRateBp: 700, TaxMode: pb.TaxMode_TAX_MODE_ON_TOP, BlockSizes: []uint32{50, 50}, BlockStates: []byte{1, 1}},
 		},
 		MaxPerAttendee: 4, Status: pb.EventStatus_EVENT_STATUS_ON_SALE, Version: 3, BlockListVersion: 1,

@@ -25,9 +25,8 @@ type memTable struct {
 	lag     [testPartitions]int64
 	// changed is closed and replaced with every change.
 	changed chan struct{}
-	// waiting counts those who wait; waited is signalled with each new one.
-	waiting int
-	waited  chan struct{}
+	// waited is signalled whenever somebody begins to wait.
+	waited chan struct{}
 }
 
 func newMemTable() *memTable {

@@ -84,8 +84,10 @@ func TestWaitIsFulfilledLater(t *testing.T) {
 func TestWaitEndsForEveryVerdict(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	for _, v := range []pb.CommandVerdict{pb.CommandVerdict_COMMAND_VERDICT_APPLIED, pb.CommandVerdict_COMMAND_VERDICT_DUPLICATE,
-		pb.CommandVerdict_COMMAND_VERDICT_CONFLICT, pb.CommandVerdict_COMMAND_VERDICT_REJECTED} {
+	for _, v := range []pb.CommandVerdict{
+		pb.CommandVerdict_COMMAND_VERDICT_APPLIED, pb.CommandVerdict_COMMAND_VERDICT_DUPLICATE,
+		pb.CommandVerdict_COMMAND_VERDICT_CONFLICT, pb.CommandVerdict_COMMAND_VERDICT_REJECTED,
+	} {
 		r := confirmed()
 		r.LastCommand = commandResult(registrationID, 50, v, "some_reason")
 		b.registrations.put(registrationID.String(), r)
@@ -112,8 +114,10 @@ func TestWaitForRefusedEvent(t *testing.T) {
 	b := newBench(t)
 	id := topology.EventID("acme", "refused")
 	partition := stream.Partition(id.String(), testPartitions)
-	b.events.put(id.String(), &pb.Event{Status: pb.EventStatus_EVENT_STATUS_UNKNOWN, Organiser: "acme",
-		LastCommand: &pb.CommandResult{Partition: partition, Offset: 3, Verdict: pb.CommandVerdict_COMMAND_VERDICT_REJECTED, Reason: "no_ticket_types"}})
+	b.events.put(id.String(), &pb.Event{
+		Status: pb.EventStatus_EVENT_STATUS_UNKNOWN, Organiser: "acme",
+		LastCommand: &pb.CommandResult{Partition: partition, Offset: 3, Verdict: pb.CommandVerdict_COMMAND_VERDICT_REJECTED, Reason: "no_ticket_types"},
+	})
 	status, _, body := b.get(t, ownKey, fmt.Sprintf("/v1/events/%s?wait_for=catalog-commands/%d/3", id, partition))
 	if status != http.StatusNotFound || !strings.Contains(body, "no_ticket_types") {
 		t.Errorf("%d %s", status, body)
@@ -184,8 +188,10 @@ func TestWaitedTimeIsNotWork(t *testing.T) {
 // wait_for comes from strangers: whatever parses is written back the same, and
 // nothing panics.
 func FuzzParsePosition(f *testing.F) {
-	for _, s := range []string{"registration-commands/3/1207", "a/0/0", "a/b/c", "//", "a/-1/2", "a/1/9223372036854775807",
-		"a/1/9223372036854775808", "a/2147483648/1", "a/1/2/3", "a/+1/1", "é/1/1", ""} {
+	for _, s := range []string{
+		"registration-commands/3/1207", "a/0/0", "a/b/c", "//", "a/-1/2", "a/1/9223372036854775807",
+		"a/1/9223372036854775808", "a/2147483648/1", "a/1/2/3", "a/+1/1", "é/1/1", "",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
