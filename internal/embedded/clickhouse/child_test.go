@@ -28,12 +28,13 @@ var children = map[string]func() int{"serve": serveChild}
 func serveChild() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	signal.Ignore(syscall.SIGXFSZ) // so that a limit on the size of files is an error of the write, as a full disk is
 	library, err := clickhouse.Locate("", os.Getenv("BOXOFFICE_CHDB_LIB"))
 	if err != nil {
 		fmt.Println(err)
 		return 1
 	}
-	options := clickhouse.Options{Library: library}
+	options := clickhouse.Options{Library: library} // unless the options name another
 	if err := json.Unmarshal([]byte(os.Getenv("BOXOFFICE_TEST_OPTIONS")), &options); err != nil {
 		fmt.Println(err)
 		return 1

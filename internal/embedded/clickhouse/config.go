@@ -17,7 +17,9 @@ type configuration struct {
 	QueryMemory, SpillMemory, CacheMemory int64
 	// InsertBlock is the size up to which the rows of an insert are gathered before they become a part.
 	InsertBlock int64
-	Threads     int
+	// KeepFree is the disk space below which nothing is written; see [refusedWrites].
+	KeepFree int64
+	Threads  int
 }
 
 func newConfiguration(dir string, maxMemory int64, threads int) configuration {
@@ -29,6 +31,7 @@ func newConfiguration(dir string, maxMemory int64, threads int) configuration {
 		SpillMemory: maxMemory / 5,
 		CacheMemory: maxMemory / 40,
 		InsertBlock: maxMemory / 12,
+		KeepFree:    maxMemory / 6,
 		Threads:     threads,
 	}
 }
@@ -97,6 +100,9 @@ var configTemplate = template.Must(template.New("engine.xml").Funcs(template.Fun
   <background_schedule_pool_size>4</background_schedule_pool_size>
   <background_common_pool_size>2</background_common_pool_size>
 
+  <storage_configuration>
+    <disks><default><keep_free_space_bytes>{{.KeepFree}}</keep_free_space_bytes></default></disks>
+  </storage_configuration>
   <merge_tree>
     <fsync_after_insert>1</fsync_after_insert>
     <fsync_part_directory>1</fsync_part_directory>
@@ -105,7 +111,7 @@ var configTemplate = template.Must(template.New("engine.xml").Funcs(template.Fun
     <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
     <max_bytes_to_merge_at_max_space_in_pool>4294967296</max_bytes_to_merge_at_max_space_in_pool>
     <merge_max_block_size_bytes>4194304</merge_max_block_size_bytes>
-    <old_parts_lifetime>30</old_parts_lifetime>
+    <old_parts_lifetime>480</old_parts_lifetime>
   </merge_tree>
 
   <profiles>

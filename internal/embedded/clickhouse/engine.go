@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -72,15 +71,14 @@ func openEngine(lib *library, o Options) (_ *engine, err error) {
 		lib: lib, arguments: config.arguments(dataDir), lock: lock,
 		slots: make(chan struct{}, o.Workers), waiting: make(chan struct{}, o.Queue),
 	}
-	if err := e.start(config.LogFile); err != nil {
+	if err := e.start(dir); err != nil {
 		return nil, err
 	}
 	return e, nil
 }
 
 // start opens the anchor and asks the engine something, since it may load damaged metadata without complaining.
-func (e *engine) start(logFile string) error {
-	logged := fileSize(logFile)
+func (e *engine) start(dir string) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	anchor, err := e.newSession()
@@ -91,8 +89,8 @@ func (e *engine) start(logFile string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("clickhouse did not start on %s: %w%s; if the directory is damaged, move it away and load it anew from the topics",
-			filepath.Dir(logFile), err, lastErrors(logFile, logged))
+		// The C interface has no message for a failed start: the engine prints it.
+		return fmt.Errorf("clickhouse did not start on %s: %w, for the reason on standard error; if the directory is damaged, move it away and load it anew from the topics", dir, err)
 	}
 	e.anchor = anchor
 	return nil
@@ -176,29 +174,4 @@ func lockDirectory(dir string) (*flock.Flock, error) {
 		return nil, fmt.Errorf("clickhouse data directory: %w", err)
 	}
 	return lock, nil
-}
-
-func fileSize(path string) int64 {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
-
-// lastErrors returns what the engine logged since its log had the size offset: the C interface has no message for a failed start.
-func lastErrors(logFile string, offset int64) string {
-	f, err := os.Open(logFile)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	if _, err := f.Seek(offset, io.SeekStart); err != nil {
-		return ""
-	}
-	text, err := io.ReadAll(io.LimitReader(f, 2000))
-	if err != nil || len(text) == 0 {
-		return ""
-	}
-	return "; its reason is on standard error, and its log says: " + strings.TrimSpace(string(text))
 }

@@ -16,8 +16,11 @@ func (j *job) answerInsert(text []byte, s statement, rows io.Reader) error {
 		return err
 	}
 	p, err := writing.finish()
+	if err != nil {
+		return err
+	}
 	j.answer.count(p)
-	return err
+	return j.session.checkWrites()
 }
 
 // copyRows hands over the rows. It stops early, without an error, when the engine has given up: finishing then tells why.

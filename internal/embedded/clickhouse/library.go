@@ -119,7 +119,7 @@ func (l *library) open(arguments []string) (*unsafe.Pointer, error) {
 	conn := l.connect(int32(len(argv)), &argv[0])
 	runtime.KeepAlive(argv)
 	if conn == nil || *conn == nil {
-		return nil, errors.New("the engine refused a connection")
+		return nil, errors.New("the engine gives no connection")
 	}
 	return conn, nil
 }

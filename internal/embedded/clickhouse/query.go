@@ -93,6 +93,11 @@ func (j *job) runWhole(text []byte, s statement, format string) error {
 	if err != nil {
 		return err
 	}
+	if !s.reads() {
+		if err := j.session.checkWrites(); err != nil {
+			return err
+		}
+	}
 	j.answer.count(p)
 	return j.output(output)
 }

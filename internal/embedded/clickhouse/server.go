@@ -103,7 +103,7 @@ func Open(o Options) (*Server, error) {
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Serve answers requests until ctx ends. Then it lets running requests end for some seconds, cancels the rest, and stops the engine.
-// It returns nil after such a stop.
+// It returns nil after such a stop, and [ErrDisk] when the disk is full.
 func (s *Server) Serve(ctx context.Context) error {
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -114,14 +114,23 @@ func (s *Server) Serve(ctx context.Context) error {
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
 	go func() { failed <- server.Serve(s.listener) }()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if err := s.engine.watchDisk(running); err != nil {
+			failed <- err
+		}
+	}()
 	var err error
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
-		err = s.stop(server, cancel)
 	}
+	err = errors.Join(err, s.stop(server, cancel))
+	cancel()
+	<-watched
 	return errors.Join(err, s.engine.close())
 }
 

@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +25,11 @@ type statement struct {
 // streamable tells whether the engine can give out the result piece by piece.
 func (s statement) streamable() bool {
 	return s.first == "SELECT" || s.first == "WITH" || s.first == "("
+}
+
+// reads tells the statements that surely change nothing. WITH is none of them, since WITH ... INSERT exists.
+func (s statement) reads() bool {
+	return slices.Contains([]string{"SELECT", "(", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "SET", "USE"}, s.first)
 }
 
 // parseStatement looks at the words outside of comments, quotes and parentheses. It does not check the syntax: the engine does.
