@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eventpro/boxoffice/internal/topology"
+	"github.com/eventpro/boxoffice/internal/wire"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
 )
 
@@ -162,18 +163,18 @@ func (b *batch) take(r *kgo.Record) (key uuid.UUID, kind string, version uint64,
 func (b *batch) takeRegistration(r *kgo.Record) (key uuid.UUID, kind string, version uint64, err error) {
 	var registration, event []byte
 	var step, outcome uint64
-	err = scan(r.Value, func(f wireField) {
-		switch f.id {
+	err = wire.Scan(r.Value, func(f wire.Field) {
+		switch f.ID {
 		case 2:
-			registration = f.bytes
+			registration = f.Bytes
 		case 4:
-			event = f.bytes
+			event = f.Bytes
 		case 10:
-			step = f.number
+			step = f.Number
 		case 11:
-			outcome = f.number
+			outcome = f.Number
 		case 14:
-			version = f.number
+			version = f.Number
 		}
 	})
 	if err == nil {
@@ -196,16 +197,16 @@ func (b *batch) takeRegistration(r *kgo.Record) (key uuid.UUID, kind string, ver
 func (b *batch) takePayment(r *kgo.Record) (key uuid.UUID, kind string, version uint64, err error) {
 	var payment, registration []byte
 	var status uint64
-	err = scan(r.Value, func(f wireField) {
-		switch f.id {
+	err = wire.Scan(r.Value, func(f wire.Field) {
+		switch f.ID {
 		case 2:
-			payment = f.bytes
+			payment = f.Bytes
 		case 3:
-			registration = f.bytes
+			registration = f.Bytes
 		case 9:
-			status = f.number
+			status = f.Number
 		case 19:
-			version = f.number
+			version = f.Number
 		}
 	})
 	if err != nil {
@@ -225,14 +226,14 @@ func (b *batch) takePayment(r *kgo.Record) (key uuid.UUID, kind string, version 
 func (b *batch) takeEvent(r *kgo.Record) (key uuid.UUID, kind string, version uint64, err error) {
 	var event []byte
 	var status uint64
-	err = scan(r.Value, func(f wireField) {
-		switch f.id {
+	err = wire.Scan(r.Value, func(f wire.Field) {
+		switch f.ID {
 		case 1:
-			event = f.bytes
+			event = f.Bytes
 		case 12:
-			status = f.number
+			status = f.Number
 		case 14:
-			version = f.number
+			version = f.Number
 		}
 	})
 	if err == nil {

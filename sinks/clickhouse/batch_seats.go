@@ -4,6 +4,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/eventpro/boxoffice/internal/wire"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
 )
 
@@ -38,30 +39,30 @@ func (b *batch) takeSeats(r *kgo.Record, fields answerFields) (key uuid.UUID, ki
 	var event, ticketType, registration []byte
 	var kindNumber, block uint64
 	var s blockState
-	err = scan(r.Value, func(f wireField) {
-		switch int32(f.id) {
+	err = wire.Scan(r.Value, func(f wire.Field) {
+		switch int32(f.ID) {
 		case 1:
-			kindNumber = f.number
+			kindNumber = f.Number
 		case fields.event:
-			event = f.bytes
+			event = f.Bytes
 		case fields.ticketType:
-			ticketType = f.bytes
+			ticketType = f.Bytes
 		case fields.block:
-			block = f.number
+			block = f.Number
 		case fields.registration:
-			registration = f.bytes
+			registration = f.Bytes
 		case fields.version:
-			s.version = f.number
+			s.version = f.Number
 		case fields.size:
-			s.size = uint32(f.number)
+			s.size = uint32(f.Number)
 		case fields.held:
-			s.held = uint32(f.number)
+			s.held = uint32(f.Number)
 		case fields.sold:
-			s.sold = uint32(f.number)
+			s.sold = uint32(f.Number)
 		case fields.free:
-			s.free = uint32(f.number)
+			s.free = uint32(f.Number)
 		case fields.withdrawn:
-			s.withdrawn = uint32(f.number)
+			s.withdrawn = uint32(f.Number)
 		}
 	})
 	if err != nil {

@@ -37,7 +37,7 @@
 //	connect.go      connections, for the loader and for whoever reads
 //	schema.go       migrations
 //	column.go       columns and tables as they are sent
-//	wire.go         reading single fields of a record
+//	wire.go         ids and names of enum values
 //	rows_*.go       one table each: Protobuf to columns
 //	batch.go        which record becomes which row
 //	writer.go       one insert a table

@@ -6,49 +6,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
-
-// wireField is one field of an encoded message: number for varints, bytes for
-// length-delimited ones.
-type wireField struct {
-	id     protowire.Number
-	number uint64
-	bytes  []byte
-}
-
-// scan calls visit for every varint and length-delimited field of an encoded
-// message and skips the others. A record whose later version follows in the
-// same batch is read no further than this.
-func scan(b []byte, visit func(wireField)) error {
-	for len(b) > 0 {
-		id, kind, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		b = b[n:]
-		f := wireField{id: id}
-		switch kind {
-		case protowire.VarintType:
-			f.number, n = protowire.ConsumeVarint(b)
-		case protowire.BytesType:
-			f.bytes, n = protowire.ConsumeBytes(b)
-		default:
-			if n = protowire.ConsumeFieldValue(id, kind, b); n < 0 {
-				return protowire.ParseError(n)
-			}
-			b = b[n:]
-			continue
-		}
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		visit(f)
-		b = b[n:]
-	}
-	return nil
-}
 
 // id reads an id of 16 bytes; an absent one is the zero UUID.
 func id(b []byte) (uuid.UUID, error) {
