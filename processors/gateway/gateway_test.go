@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -173,6 +174,42 @@ func TestBreaker(t *testing.T) {
 	}
 	if r := b.send(t, chargeRequest()); r.Outcome != isCaptured {
 		t.Fatalf("%v", r)
+	}
+}
+
+// The breaker is open: its answer comes at once, without waiting for another try.
+func TestOpenBreakerIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, says(503, "", false))
+	b := newBench(t, f.URL, func(c *Config) {
+		c.Tries, c.TryPause, c.Timeout, c.BreakerCalls, c.BreakerPause = 2, time.Hour, 200*time.Millisecond, 1, time.Hour
+	})
+	if r := b.send(t, chargeRequest()); r.Detail != causeTimeout {
+		t.Fatalf("%v, want a timeout between the tries", r)
+	}
+	if r := b.send(t, chargeRequest()); r.Detail != causeBreaker {
+		t.Fatalf("%v, want the breaker's answer", r)
+	}
+}
+
+// A kept connection turns out to be closed: the transport can send the same body
+// on another one.
+func TestBodyCanBeSentAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "http://127.0.0.1:1", nil)
+	c, err := newCall(chargeRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := b.client.request(context.Background(), c)
+	for range 2 {
+		body, err := req.GetBody()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(body); err != nil || string(got) != string(c.body) {
+			t.Fatalf("%s, %v", got, err)
+		}
 	}
 }
 
