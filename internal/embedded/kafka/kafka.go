@@ -41,7 +41,10 @@ type Cluster struct {
 	options Options
 	lock    *flock.Flock
 	kfake   *kfake.Cluster
+	journal *journal
 	brokers []string
+	// serving is closed when clients may come in.
+	serving chan struct{}
 	failed  chan error // holds the first write that failed
 }
 
@@ -63,7 +66,7 @@ func Open(o Options) (*Cluster, error) {
 	} else if !held {
 		return nil, fmt.Errorf("another broker uses %s: stop it, or choose another directory", o.Dir)
 	}
-	c := &Cluster{options: o, lock: lock, failed: make(chan error, 1)}
+	c := &Cluster{options: o, lock: lock, serving: make(chan struct{}), failed: make(chan error, 1)}
 	if err := c.open(); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
@@ -72,8 +75,18 @@ func Open(o Options) (*Cluster, error) {
 
 func (c *Cluster) open() error {
 	started := time.Now()
+	// The ports come first: without them nothing on disk changes. Clients that
+	// connect now wait until the log is loaded.
 	listen, err := c.listeners()
 	if err != nil {
+		return err
+	}
+	if err := recoverLog(c.options.Dir, c.options.Logger); err != nil {
+		closeAll(listen)
+		return fmt.Errorf("repairing the broker's directory: %w", err)
+	}
+	if c.journal, err = newJournal(c.options.Dir); err != nil {
+		closeAll(listen)
 		return err
 	}
 	c.kfake, err = kfake.NewCluster(c.settings(listen)...)
@@ -81,7 +94,9 @@ func (c *Cluster) open() error {
 		closeAll(listen)
 		return fmt.Errorf("opening the broker's directory %s: %w", c.options.Dir, err)
 	}
+	c.keepJournal(c.journal)
 	c.brokers = c.kfake.ListenAddrs()
+	close(c.serving)
 	c.options.Logger.Info("broker open", "brokers", c.brokers, "loaded_in", time.Since(started).Round(time.Millisecond))
 	return nil
 }
@@ -92,11 +107,11 @@ func (c *Cluster) settings(listen []net.Listener) []kfake.Opt {
 		kfake.NumBrokers(NumBrokers),
 		kfake.ClusterID("boxoffice-embedded"),
 		kfake.DataDir(filepath.Join(c.options.Dir, logDir)),
-		kfake.WithLogger(&logger{to: c.options.Logger, failed: c.failed}),
+		kfake.WithLogger(&logger{to: c.options.Logger, fail: c.fail}),
 		// The ports are ours already; kfake asks for them in order.
 		kfake.ListenFn(func(string, string) (net.Listener, error) {
 			next++
-			return listen[next-1], nil
+			return &gated{listen[next-1], c.serving}, nil
 		}),
 		kfake.BrokerConfigs(map[string]string{
 			// kfake compacts beyond the last stable offset and deletes the old
@@ -141,6 +156,17 @@ func (c *Cluster) listeners() ([]net.Listener, error) {
 		taken = append(taken, l)
 	}
 	return taken, c.rememberPorts(taken)
+}
+
+// gated keeps clients waiting until the journal watches their transactions.
+type gated struct {
+	net.Listener
+	open <-chan struct{}
+}
+
+func (g *gated) Accept() (net.Conn, error) {
+	<-g.open
+	return g.Listener.Accept()
 }
 
 func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
@@ -193,8 +219,25 @@ func (c *Cluster) Serve(ctx context.Context) error {
 	}
 }
 
+// fail makes Serve return err; the first one counts.
+func (c *Cluster) fail(err error) {
+	select {
+	case c.failed <- err:
+	default:
+	}
+}
+
 // Close ends all connections and saves what a restart needs.
 func (c *Cluster) Close() error {
 	c.kfake.Close()
-	return c.lock.Unlock()
+	// kfake logs what it cannot save: then the next start repairs it.
+	select {
+	case err := <-c.failed:
+		return errors.Join(err, c.journal.close(), c.lock.Unlock())
+	default:
+	}
+	return errors.Join(
+		replaceFile(filepath.Join(c.options.Dir, cleanFile), nil),
+		c.journal.close(), c.lock.Unlock(),
+	)
 }

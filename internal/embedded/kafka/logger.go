@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -12,8 +13,8 @@ import (
 // logger hands kfake's messages to slog, and watches for writes that failed.
 // kfake goes on after those; a cluster that does would show half of a transaction.
 type logger struct {
-	to     *slog.Logger
-	failed chan error
+	to   *slog.Logger
+	fail func(error)
 }
 
 // writeFailures begin kfake's messages about state that is not on disk.
@@ -32,10 +33,7 @@ func (l *logger) Logf(level kfake.LogLevel, format string, args ...any) {
 	message := fmt.Sprintf(format, args...)
 	for _, prefix := range writeFailures {
 		if strings.HasPrefix(message, prefix) {
-			select {
-			case l.failed <- fmt.Errorf("the broker cannot write its log: %s", message):
-			default: // the first failure is the one that is reported
-			}
+			l.fail(errors.New("the broker cannot write its log: " + message))
 		}
 	}
 	l.to.Log(context.Background(), at, message)
