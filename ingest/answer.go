@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"encoding/hex"
 	"net/http"
 	"strconv"
 
@@ -31,7 +32,7 @@ type acceptance struct {
 func (a *acceptance) write(s *Server, w http.ResponseWriter, code int) {
 	buf := s.buffers.get()
 	defer s.buffers.put(buf)
-	buf.b = append(append(append(buf.b[:0], '{'), a.append(nil, s.cfg.ViewsURL)...), "}\n"...)
+	buf.b = append(a.append(append(buf.b[:0], '{'), s.cfg.ViewsURL), "}\n"...)
 	h := w.Header()
 	h["Content-Type"] = contentTypeJSON
 	h["Cache-Control"] = noStore
@@ -66,8 +67,12 @@ func (a *acceptance) append(dst []byte, viewsURL string) []byte {
 }
 
 func appendUUID(dst []byte, id uuid.UUID) []byte {
-	text, _ := id.MarshalText() // never fails
-	return append(dst, text...)
+	dst = hex.AppendEncode(dst, id[:4])
+	for _, part := range [...][]byte{id[4:6], id[6:8], id[8:10], id[10:]} {
+		dst = append(dst, '-')
+		dst = hex.AppendEncode(dst, part)
+	}
+	return dst
 }
 
 const (

@@ -98,7 +98,17 @@ func (e *newEvent) ticketTypes(c *checker) []*pb.NewTicketType {
 		seen[t.ID] = true
 		types = append(types, t.command(c, path))
 	}
+	if blocks := blocksOf(types); blocks > blocksMax {
+		c.add("ticket_types", problem.OutOfRange, "must make at most %d seat blocks, these make %d; ask for fewer places or larger blocks", blocksMax, blocks)
+	}
 	return types
+}
+
+func blocksOf(types []*pb.NewTicketType) (blocks int64) {
+	for _, t := range types {
+		blocks += (int64(t.Capacity) + int64(t.BlockSize) - 1) / int64(t.BlockSize)
+	}
+	return blocks
 }
 
 func (t *newTicketType) command(c *checker, path string) *pb.NewTicketType {

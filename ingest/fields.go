@@ -15,14 +15,16 @@ import (
 // inside an int64 (10^11 x 10 x 10^4 = 10^16).
 const (
 	keyCharsMax      = 255
-	textCharsMax     = 200
+	textBytesMax     = 300
 	emailBytesMax    = 254
 	slugBytesMax     = 40
+	reasonBytesMax   = 64
 	tokenCharsMax    = 128
 	linesMax         = 10
 	quantityMax      = 10
-	ticketTypesMax   = 100
+	ticketTypesMax   = 50
 	capacityMax      = 1_000_000
+	blocksMax        = 10_000
 	blockSizeMax     = 64
 	blockSizeDefault = 50
 	priceMinorMax    = 100_000_000_000
@@ -52,8 +54,8 @@ func (c *checker) text(field, value string, required bool) {
 	switch {
 	case value == "" && required, value != "" && strings.TrimSpace(value) == "":
 		c.add(field, problem.Required, "must be there")
-	case utf8.RuneCountInString(value) > textCharsMax:
-		c.add(field, problem.TooLong, "must have at most %d characters", textCharsMax)
+	case len(value) > textBytesMax:
+		c.add(field, problem.TooLong, "must have at most %d bytes", textBytesMax)
 	case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
 		c.add(field, problem.BadFormat, "must be text without control characters")
 	}
@@ -78,6 +80,14 @@ func isSlug(s string) bool {
 		}
 	}
 	return true
+}
+
+// reason checks a stable code for programs: [a-z0-9_]{0,64}. It is no text for
+// people, because it ends in events, where personal data must not be.
+func (c *checker) reason(field, value string) {
+	if len(value) > reasonBytesMax || !isSlug(strings.ReplaceAll(value, "_", "-")) || strings.Contains(value, "-") {
+		c.add(field, problem.BadFormat, "must be a code of at most %d of a-z, 0-9 and _, for example by_attendee", reasonBytesMax)
+	}
 }
 
 // between checks a number against its bounds, both included.

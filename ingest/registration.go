@@ -106,8 +106,9 @@ func appendField(dst []byte, s string) []byte {
 // cancellation is the request to cancel a registration.
 type cancellation struct {
 	// Lines are line numbers, from 1; none means all.
-	Lines  []uint32 `json:"lines"`
-	Reason string   `json:"reason"`
+	Lines []uint32 `json:"lines"`
+	// Reason is a stable code.
+	Reason string `json:"reason"`
 }
 
 func (x *cancellation) validate() error {
@@ -126,7 +127,7 @@ func (x *cancellation) validate() error {
 			seen[n] = true
 		}
 	}
-	c.text("reason", x.Reason, false)
+	c.reason("reason", x.Reason)
 	return c.err()
 }
 

@@ -367,7 +367,7 @@ func TestCancelRegistration(t *testing.T) {
 	b := newBench(t)
 	id := registrationID("key-1")
 	path := "/v1/registrations/" + id.String() + "/cancel"
-	if a := b.do("POST", path, `{"lines":[2,1],"reason":"ill"}`); a.status != 202 || a.json["registration_id"] != id.String() {
+	if a := b.do("POST", path, `{"lines":[2,1],"reason":"by_attendee"}`); a.status != 202 || a.json["registration_id"] != id.String() {
 		t.Fatalf("answered %d %s", a.status, a.body)
 	}
 	if a := b.do("POST", path, ``, key("key-2")); a.status != 202 {
@@ -375,15 +375,16 @@ func TestCancelRegistration(t *testing.T) {
 	}
 	records := b.log.all()
 	first, second := records[0].value.(*pb.RegistrationCommand), records[1].value.(*pb.RegistrationCommand)
-	if records[0].key != id.String() || !slices.Equal(first.GetCancel().Lines, []uint32{2, 1}) || first.GetCancel().Reason != "ill" ||
+	if records[0].key != id.String() || !slices.Equal(first.GetCancel().Lines, []uint32{2, 1}) || first.GetCancel().Reason != "by_attendee" ||
 		second.GetCancel() == nil || len(second.GetCancel().Lines) != 0 || string(first.BodyDigest) == string(second.BodyDigest) {
 		t.Errorf("commands %v and %v", first, second)
 	}
 	for body, want := range map[string]string{
-		`{"lines":[0]}`:   "lines[0]",
-		`{"lines":[1,1]}`: "lines[1]",
-		`{"lines":[-1]}`:  "lines[0]",
-		`{"line":[1]}`:    "line",
+		`{"lines":[0]}`:           "lines[0]",
+		`{"lines":[1,1]}`:         "lines[1]",
+		`{"lines":[-1]}`:          "lines[0]",
+		`{"line":[1]}`:            "line",
+		`{"reason":"Ada is ill"}`: "reason",
 	} {
 		if a := b.do("POST", path, body); a.status != 422 || !slices.Equal(a.fields(), []string{want}) {
 			t.Errorf("%s: answered %d %s", body, a.status, a.body)

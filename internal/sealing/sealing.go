@@ -46,8 +46,7 @@ type Keyring struct {
 	// first is the id of the key that seals.
 	first string
 	aeads map[string]cipher.AEAD
-	// macs holds keyed HMAC states: setting one up costs as much as using it.
-	macs sync.Pool
+	macs  sync.Pool // of *mac
 }
 
 // Generate returns the content of a new key file.
@@ -108,7 +107,7 @@ func Parse(content []byte) (*Keyring, error) {
 
 func newKeyring(keys [][KeySize]byte, pepper [KeySize]byte) (*Keyring, error) {
 	k := &Keyring{keys: keys, pepper: pepper, first: keyID(keys[0]), aeads: make(map[string]cipher.AEAD, len(keys))}
-	k.macs.New = func() any { return hmac.New(sha256.New, pepper[:]) }
+	k.macs.New = func() any { return &mac{hash: hmac.New(sha256.New, pepper[:])} }
 	for _, key := range keys {
 		block, err := aes.NewCipher(key[:])
 		if err != nil {
@@ -182,14 +181,20 @@ func (k *Keyring) AttendeeID(organiser, email string) uuid.UUID {
 
 // Digest is the keyed SHA-256 of a message for a purpose. Digests of bodies that
 // hold personal data leave the front door, so they are keyed as well.
-func (k *Keyring) Digest(purpose string, message []byte) [sha256.Size]byte {
-	mac := k.macs.Get().(hash.Hash)
-	defer k.macs.Put(mac)
-	mac.Reset()
+func (k *Keyring) Digest(purpose string, message []byte) (digest [sha256.Size]byte) {
+	m := k.macs.Get().(*mac)
+	defer k.macs.Put(m)
+	m.hash.Reset()
+	m.buf = append(append(append(m.buf[:0], purpose...), 0), message...)
 	// Hashes never fail to write.
-	_, _ = mac.Write([]byte(purpose + "\x00"))
-	_, _ = mac.Write(message)
-	var digest [sha256.Size]byte
-	mac.Sum(digest[:0])
+	_, _ = m.hash.Write(m.buf)
+	copy(digest[:], m.hash.Sum(m.buf[:0]))
 	return digest
+}
+
+// mac is a keyed HMAC state with a buffer, used again because setting one up
+// costs as much as using it.
+type mac struct {
+	hash hash.Hash
+	buf  []byte
 }
