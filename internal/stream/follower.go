@@ -75,6 +75,9 @@ func (f *Follower) follow(ctx context.Context) error {
 	}
 	cl.AddConsumePartitions(start)
 	for {
+		if len(goal) == 0 {
+			f.once.Do(func() { close(f.caughtUp) })
+		}
 		poll, cancel := f.pollContext(ctx, goal)
 		fetches := cl.PollFetches(poll)
 		cancel()
@@ -94,9 +97,6 @@ func (f *Follower) follow(ctx context.Context) error {
 		})
 		if fetches.NumRecords() == 0 {
 			goal.probe(ctx, adm, cl)
-		}
-		if len(goal) == 0 {
-			f.once.Do(func() { close(f.caughtUp) })
 		}
 	}
 }

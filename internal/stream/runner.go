@@ -31,6 +31,7 @@ type Runner struct {
 
 	// Set while Run runs.
 	store      *storage.Store
+	timers     *timers
 	admin      *kadm.Client
 	partitions int
 	member     atomic.Pointer[member]
@@ -79,6 +80,10 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 	defer store.Close()
 	r.store = store
+	if r.timers, err = newTimers(r); err != nil {
+		return err
+	}
+	defer r.timers.close()
 	pause := backoff{min: r.cfg.RestartBackoffMin, max: r.cfg.RestartBackoffMax}
 	for {
 		before := r.progress()

@@ -206,6 +206,7 @@ func (s *session) loop(ctx context.Context) error {
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	defer s.lag.watch(polling)()
+	defer s.r.timers.watch(polling, s.r.Assigned())()
 	for s.pause(polling) {
 		s.lag.waiting(true)
 		fetches := s.m.tx.PollRecords(polling, s.r.cfg.BatchRecordsMax)

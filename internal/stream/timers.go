@@ -1,0 +1,115 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// timers sends the timer messages of the partitions that this member owns. It
+// reads the deadline index of the local storage, which holds the open
+// deadlines of committed states only, and of it only what is due.
+//
+// It sends outside of transactions, so a timer may come twice or too early (a
+// fast clock); the handler decides by the time in the message. A key stays in
+// the index until its state has moved on, and is sent again with backoff as
+// long as it is there: no deadline is ever lost.
+type timers struct {
+	r       *Runner
+	emitter *Emitter
+	armed   map[string]arming
+}
+
+// arming is when a due key may be sent again.
+type arming struct {
+	deadline int64
+	again    time.Time
+	pause    time.Duration
+}
+
+// dueMax bounds the timers of one partition and one look.
+const dueMax = 10_000
+
+// newTimers returns nil when the group has no deadlines.
+func newTimers(r *Runner) (*timers, error) {
+	if r.proc.Deadline == nil {
+		return nil, nil
+	}
+	cfg := r.cfg
+	cfg.Linger = -1
+	e, err := NewEmitter(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &timers{r: r, emitter: e, armed: map[string]arming{}}, nil
+}
+
+// watch looks for due deadlines until the returned function is called.
+func (t *timers) watch(ctx context.Context, partitions []int32) (stop func()) {
+	if t == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() {
+		tick := time.NewTicker(t.r.cfg.TimerInterval)
+		defer tick.Stop()
+		for {
+			if err := t.look(t.r.cfg.Clock(), partitions); err != nil {
+				t.r.cfg.Logger.Warn("timers", "group", t.r.proc.Group.Name, "cause", err)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() { cancel(); done.Wait() }
+}
+
+// look sends what is due and not sent lately. What is no longer in the index
+// has moved on and is forgotten.
+func (t *timers) look(now time.Time, partitions []int32) error {
+	still := make(map[string]arming, len(t.armed))
+	defer func() { t.armed = still }()
+	var errs []error
+	for _, p := range partitions {
+		n := 0
+		err := t.r.store.Due(t.r.proc.Group.Table.Name, p, now.UnixMilli(), func(key string, deadline int64) bool {
+			a, known := t.armed[key]
+			if !known || a.deadline != deadline {
+				a = arming{deadline: deadline, again: now}
+			}
+			if !now.Before(a.again) {
+				a = t.send(key, a, now)
+			}
+			still[key] = a
+			n++
+			return n < dueMax
+		})
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (t *timers) send(key string, a arming, now time.Time) arming {
+	t.emitter.EmitAsync(t.r.proc.Group.Timers, key, t.r.proc.Timer(key, now), func(_ Position, err error) {
+		if err != nil {
+			t.r.cfg.Logger.Debug("timer not sent", "group", t.r.proc.Group.Name, "key", key, "cause", err)
+			return // it is still armed
+		}
+		t.r.metrics.timers.Inc()
+	})
+	a.pause = min(max(2*a.pause, t.r.cfg.TimerBackoffMin), t.r.cfg.TimerBackoffMax)
+	a.again = now.Add(a.pause)
+	return a
+}
+
+// close gives up what is not acknowledged: it is sent again by the next owner.
+func (t *timers) close() {
+	if t != nil {
+		t.emitter.cl.Close()
+	}
+}
