@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -79,7 +80,7 @@ func (o *options) readForm(r *http.Request) error {
 	left := int64(maxExternalBytes)
 	for {
 		part, err := reader.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

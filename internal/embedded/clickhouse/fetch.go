@@ -134,7 +134,7 @@ func unpack(tarball, entry, target string) error {
 	archive := tar.NewReader(zipped)
 	for {
 		header, err := archive.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return fmt.Errorf("there is no %s in it", entry)
 		}
 		if err != nil {

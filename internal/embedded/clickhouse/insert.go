@@ -1,6 +1,9 @@
 package clickhouse
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 // appendSize is how much of an insert's body is handed to the engine at once.
 const appendSize = 256 << 10
@@ -27,23 +30,28 @@ func (j *job) answerInsert(text []byte, s statement, rows io.Reader) error {
 func (j *job) copyRows(writing *writing, rows io.Reader) error {
 	buffer := make([]byte, appendSize)
 	for {
-		n, err := fill(rows, buffer)
-		if err != nil && err != io.EOF {
+		n, ended, err := fill(rows, buffer)
+		if err != nil {
 			return newException(codeIncorrectData, "INCORRECT_DATA", "The request's body ended early or is damaged: %v", err)
 		}
-		if !writing.append(buffer[:n]) || err == io.EOF {
+		if !writing.append(buffer[:n]) || ended {
 			return nil
 		}
 	}
 }
 
-// fill reads until buffer is full. Unlike [io.ReadFull] it keeps the two ends of a stream apart: io.EOF is a good end, and a decoder's
-// io.ErrUnexpectedEOF, after which nothing may be inserted, is not.
-func fill(r io.Reader, buffer []byte) (n int, err error) {
-	for n < len(buffer) && err == nil {
-		var more int
-		more, err = r.Read(buffer[n:])
+// fill reads until buffer is full or r has ended. Unlike [io.ReadFull] it keeps the two ends of a stream apart: a decoder's
+// io.ErrUnexpectedEOF, after which nothing may be inserted, is an error.
+func fill(r io.Reader, buffer []byte) (n int, ended bool, err error) {
+	for n < len(buffer) {
+		more, err := r.Read(buffer[n:])
 		n += more
+		if errors.Is(err, io.EOF) {
+			return n, true, nil
+		}
+		if err != nil {
+			return n, false, err
+		}
 	}
-	return n, err
+	return n, false, nil
 }
