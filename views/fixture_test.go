@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/eventpro/boxoffice/internal/apikey"
+	"github.com/eventpro/boxoffice/internal/availability"
 	"github.com/eventpro/boxoffice/internal/stream"
 	"github.com/eventpro/boxoffice/internal/topology"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
@@ -34,18 +35,21 @@ var (
 	begin = time.Date(2026, 11, 22, 13, 0, 0, 0, time.UTC)
 )
 
-type memAvailability struct {
-	ready   bool
-	summary map[uuid.UUID][]TypeSummary
+// rooms is an index whose blocks are the given figures.
+func rooms(t testing.TB) *availability.Index {
+	t.Helper()
+	index := availability.New(availability.Options{})
+	index.Update(eventID[:], "workshop", 1, availability.Figures{Version: 1, Size: 50, Free: 47, Held: 1, Sold: 2})
+	index.Update(eventID[:], "standard", 1, availability.Figures{Version: 1, Size: 50, Free: 20, Held: 10, Sold: 20})
+	index.Update(eventID[:], "standard", 2, availability.Figures{Version: 1, Size: 50, Sold: 40, Withdrawn: 10})
+	index.SetRecovered(true)
+	return index
 }
-
-func (a *memAvailability) Ready() bool                           { return a.ready }
-func (a *memAvailability) Summary(event uuid.UUID) []TypeSummary { return a.summary[event] }
 
 // bench is a server over tables in memory.
 type bench struct {
 	registrations, payments, events, attendees *memTable
-	availability                               *memAvailability
+	availability                               *availability.Index
 	registry                                   *prometheus.Registry
 	server                                     *Server
 	url                                        string
@@ -75,10 +79,8 @@ func newBench(t testing.TB, adjust ...func(*Config)) *bench {
 	t.Helper()
 	b := &bench{
 		registrations: newMemTable(), payments: newMemTable(), events: newMemTable(), attendees: newMemTable(),
-		availability: &memAvailability{ready: true, summary: map[uuid.UUID][]TypeSummary{
-			eventID: {{"workshop", 100, 1, 2, 97}, {"standard", 1000, 30, 400, 570}},
-		}},
-		registry: prometheus.NewRegistry(),
+		availability: rooms(t),
+		registry:     prometheus.NewRegistry(),
 	}
 	b.events.put(eventID.String(), event(eventID, begin))
 	b.payments.put(paymentID.String(), payment())
@@ -89,7 +91,7 @@ func newBench(t testing.TB, adjust ...func(*Config)) *bench {
 	})
 	cfg := Config{
 		Registrations: b.registrations, Payments: b.payments, Events: b.events, Attendees: b.attendees,
-		Availability: b.availability, Keys: keys(t), Registerer: b.registry,
+		Availability: b.availability, AvailabilityLag: func() (int64, bool) { return 12, true }, Keys: keys(t), Registerer: b.registry,
 	}
 	for _, f := range adjust {
 		f(&cfg)

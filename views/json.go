@@ -172,10 +172,10 @@ func (o *object) ticketType(t *pb.LookupTicketType) {
 
 func (o *object) typeAvailability(t *pb.LookupTypeAvailability) {
 	o.text("ticket_type", t.GetTicketType())
-	o.unsigned("capacity", uint64(t.GetCapacity()))
-	o.unsigned("held", uint64(t.GetHeld()))
-	o.unsigned("sold", uint64(t.GetSold()))
-	o.unsigned("free", uint64(t.GetFree()))
+	o.unsigned("capacity", t.GetCapacity())
+	o.unsigned("held", t.GetHeld())
+	o.unsigned("sold", t.GetSold())
+	o.unsigned("free", t.GetFree())
 }
 
 func (o *object) command(name string, c *pb.LookupCommandResult) {
@@ -207,7 +207,9 @@ func (o *object) freshness(f *pb.LookupFreshness) {
 			if asOf.Offset != nil {
 				o.integer("offset", asOf.GetOffset())
 			}
-			o.integer("lag_records", asOf.GetLagRecords())
+			if asOf.LagRecords != nil {
+				o.integer("lag_records", asOf.GetLagRecords())
+			}
 			if asOf.LagMs != nil {
 				o.integer("lag_ms", asOf.GetLagMs())
 			}

@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eventpro/boxoffice/internal/apikey"
+	"github.com/eventpro/boxoffice/internal/availability"
 	"github.com/eventpro/boxoffice/internal/problem"
 	"github.com/eventpro/boxoffice/internal/topology"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
@@ -19,20 +21,15 @@ type call struct {
 	waited time.Duration
 }
 
-// Availability is what is left of each event; an index of inventory-table.
+// Availability is what is left of each event; *availability.Index is one.
 type Availability interface {
-	// Ready reports whether the index has caught up.
-	Ready() bool
-	// Summary returns the figures of each ticket type that has blocks.
-	Summary(event uuid.UUID) []TypeSummary
+	// Recovered reports whether the index has caught up.
+	Recovered() bool
+	// Summary returns the room of each ticket type that has blocks.
+	Summary(event []byte) []availability.Room
 }
 
-// TypeSummary is the sum over the blocks of one ticket type:
-// capacity = held + sold + free (I1).
-type TypeSummary struct {
-	TicketType                 string
-	Capacity, Held, Sold, Free uint32
-}
+var _ Availability = (*availability.Index)(nil)
 
 // parseID reads an id's text form and returns the record key.
 func parseID(field, text string) (string, error) {
@@ -143,24 +140,36 @@ func (s *Server) getAvailability(_ context.Context, _ *call, req *pb.LookupServi
 	if !onRecord(e) {
 		return nil, unknown(problem.EventUnknown, "event", key, fresh)
 	}
-	if !s.cfg.Availability.Ready() {
+	if !s.cfg.Availability.Recovered() {
 		return nil, recovering(topology.InventoryTable.Name)
 	}
-	summary := s.cfg.Availability.Summary(topology.UUID(e.GetEventId()))
+	fresh = s.availabilityFreshness()
+	rooms := s.cfg.Availability.Summary(e.GetEventId())
 	answer := &pb.LookupServiceGetAvailabilityResponse{EventId: key, Status: eventStatus(e.GetStatus()), Freshness: fresh}
 	for _, t := range e.GetTicketTypes() {
-		answer.TicketTypes = append(answer.TicketTypes, typeAvailability(t.GetId(), summary))
+		answer.TicketTypes = append(answer.TicketTypes, typeAvailability(t.GetId(), rooms))
 	}
 	return answer, nil
 }
 
-// typeAvailability finds a ticket type's figures; a type none of whose blocks
-// has been opened yet has nothing to offer.
-func typeAvailability(ticketType string, summary []TypeSummary) *pb.LookupTypeAvailability {
+// availabilityFreshness is that of the index, which draws on every partition.
+func (s *Server) availabilityFreshness() *pb.LookupFreshness {
+	asOf := &pb.LookupAsOf{Topic: topology.InventoryTable.Name}
+	if s.cfg.AvailabilityLag != nil {
+		if records, known := s.cfg.AvailabilityLag(); known {
+			asOf.LagRecords = proto.Int64(records)
+		}
+	}
+	return &pb.LookupFreshness{AsOf: asOf}
+}
+
+// typeAvailability finds a ticket type's room; a type none of whose blocks has
+// been opened yet has nothing to offer.
+func typeAvailability(ticketType string, rooms []availability.Room) *pb.LookupTypeAvailability {
 	answer := &pb.LookupTypeAvailability{TicketType: ticketType}
-	for _, t := range summary {
-		if t.TicketType == ticketType {
-			answer.Capacity, answer.Held, answer.Sold, answer.Free = t.Capacity, t.Held, t.Sold, t.Free
+	for _, r := range rooms {
+		if r.TicketType == ticketType {
+			answer.Capacity, answer.Held, answer.Sold, answer.Free = r.Capacity(), r.Held, r.Sold, r.Free
 		}
 	}
 	return answer

@@ -169,7 +169,9 @@ func setFreshnessHeaders(h http.Header, f *pb.LookupFreshness) {
 	} else {
 		h[headerAsOf] = []string{asOf.GetTopic()}
 	}
-	h[headerLagRecords] = []string{strconv.FormatInt(asOf.GetLagRecords(), 10)}
+	if asOf.LagRecords != nil {
+		h[headerLagRecords] = []string{strconv.FormatInt(asOf.GetLagRecords(), 10)}
+	}
 	if asOf.LagMs != nil {
 		h[headerLagMillis] = []string{strconv.FormatInt(asOf.GetLagMs(), 10)}
 	}
@@ -289,7 +291,7 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 		for _, t := range s.sources() {
 			o.boolean(t.topic, t.Ready())
 		}
-		o.boolean("availability", s.cfg.Availability.Ready())
+		o.boolean("availability", s.cfg.Availability.Recovered())
 	})
 	if !s.Ready() {
 		status = http.StatusServiceUnavailable

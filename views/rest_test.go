@@ -201,11 +201,11 @@ func TestRecovering(t *testing.T) {
 			}
 		}
 	}
-	b.availability.ready = false
+	b.availability.SetRecovered(false)
 	if status, _, _ := b.get(t, ownKey, paths()["availability"]); status != http.StatusServiceUnavailable {
 		t.Errorf("availability without its index: %d", status)
 	}
-	b.availability.ready = true
+	b.availability.SetRecovered(true)
 	b.registrations.setReady(false)
 	if status, _, _ := b.get(t, ownKey, paths()["attendee_registrations"]); status != http.StatusServiceUnavailable {
 		t.Errorf("an attendee's registrations without the registrations: %d", status)

@@ -26,6 +26,9 @@ type Config struct {
 	Attendees     Table
 	// Availability is what is left of each event. Needed.
 	Availability Availability
+	// AvailabilityLag is how many records of inventory-table the index has not
+	// seen; nil when that is not known.
+	AvailabilityLag func() (records int64, known bool)
 	// Keys says who calls. Needed.
 	Keys *apikey.Store
 	// Registerer takes the metrics; nil keeps them private.
@@ -144,7 +147,7 @@ func (s *Server) Ready() bool {
 			return false
 		}
 	}
-	return s.cfg.Availability.Ready()
+	return s.cfg.Availability.Recovered()
 }
 
 func (s *Server) sources() []*source {

@@ -27,14 +27,18 @@ type Table interface {
 	// Partitions is the freshness of every partition.
 	Partitions() []stream.Freshness
 	// WaitFor returns the first value of key that satisfies pred, which gets nil
-	// for an unknown key; or an error when ctx ends before.
+	// for an unknown key; or an error when ctx ends before. A table that is not
+	// ready is waited for as well.
 	WaitFor(ctx context.Context, key string, pred func(proto.Message) bool) (proto.Message, error)
-	// Watch yields the key's value and then each newer one; it may skip values
-	// that were overtaken meanwhile.
+	// Watch yields the key's value and then each newer one, until ctx ends. It
+	// may skip values that were overtaken meanwhile, and is silent while the
+	// table is not ready.
 	Watch(ctx context.Context, key string) iter.Seq2[proto.Message, error]
 	// Range calls fn for every key and value until it returns false.
 	Range(fn func(key string, value proto.Message) bool) error
 }
+
+var _ Table = (*stream.View)(nil)
 
 // source is a Table with its name and the time it was last seen caught up.
 type source struct {
@@ -99,7 +103,7 @@ func (s *source) freshness(key string) *pb.LookupFreshness {
 		Topic:      s.topic,
 		Partition:  proto.Int32(f.Partition),
 		Offset:     proto.Int64(f.Offset),
-		LagRecords: f.Lag,
+		LagRecords: proto.Int64(f.Lag),
 		LagMs:      s.lagMillis(f),
 	}}
 }
@@ -107,9 +111,9 @@ func (s *source) freshness(key string) *pb.LookupFreshness {
 // overall is the freshness of an answer that draws on every partition: the
 // summed lag in records, and the longest in time.
 func (s *source) overall() *pb.LookupFreshness {
-	asOf := &pb.LookupAsOf{Topic: s.topic, LagMs: proto.Int64(0)}
+	asOf := &pb.LookupAsOf{Topic: s.topic, LagRecords: proto.Int64(0), LagMs: proto.Int64(0)}
 	for _, f := range s.Partitions() {
-		asOf.LagRecords += f.Lag
+		*asOf.LagRecords += f.Lag
 		ms := s.lagMillis(f)
 		switch {
 		case ms == nil:

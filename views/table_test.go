@@ -2,6 +2,7 @@ package views
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sort"
 	"sync"
@@ -99,10 +100,11 @@ func (t *memTable) WaitFor(ctx context.Context, key string, pred func(proto.Mess
 		value, err := t.get(key)
 		changed := t.changed
 		t.mu.Unlock()
-		if err != nil {
+		switch {
+		case errors.Is(err, stream.ErrRecovering):
+		case err != nil:
 			return nil, err
-		}
-		if pred(value) {
+		case pred(value):
 			return value, nil
 		}
 		t.waited <- struct{}{}
@@ -121,7 +123,7 @@ func (t *memTable) Watch(ctx context.Context, key string) iter.Seq2[proto.Messag
 			value, err := t.get(key)
 			changed := t.changed
 			t.mu.Unlock()
-			if !yield(value, err) || err != nil {
+			if !errors.Is(err, stream.ErrRecovering) && !yield(value, err) {
 				return
 			}
 			t.waited <- struct{}{}

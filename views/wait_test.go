@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/eventpro/boxoffice/internal/problem"
 	"github.com/eventpro/boxoffice/internal/stream"
 	"github.com/eventpro/boxoffice/internal/topology"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
@@ -136,15 +137,16 @@ func TestWaitTimesOut(t *testing.T) {
 	}
 }
 
-// The view loses its place while a client waits: 503, not 504 and not old data.
+// The view loses its place while a client waits, and does not find it in time:
+// 503, which is the view's fault, and not 504.
 func TestWaitMeetsRecovery(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	answer := b.ask(t.Context(), paths()["registration"]+"?timeout=30s&wait_for="+waitFor(registrationID, 1000), nil)
-	b.registrations.untilWaited(t)
 	b.registrations.setReady(false)
-	if r := <-answer; r.status != http.StatusServiceUnavailable {
-		t.Errorf("%v", r)
+	w := waiting{position{topology.RegistrationCommands.Name, partitionOf(registrationID), 41}, time.Millisecond}
+	err := b.server.block(t.Context(), b.server.registrations, registrationID.String(), w)
+	if p := problem.From(err); p.Code != problem.ViewRecovering {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -75,9 +75,9 @@ type LookupAsOf struct {
 	// answer draws on several partitions.
 	Partition *int32 `protobuf:"varint,2,opt,name=partition,proto3,oneof" json:"partition,omitempty"`
 	Offset    *int64 `protobuf:"varint,3,opt,name=offset,proto3,oneof" json:"offset,omitempty"`
-	// Records that Kafka has and the view has not; the sum where an answer draws
-	// on several partitions.
-	LagRecords int64 `protobuf:"varint,4,opt,name=lag_records,json=lagRecords,proto3" json:"lag_records,omitempty"`
+	// Records that Kafka has and the view has not, the sum where an answer draws
+	// on several partitions; absent when unknown.
+	LagRecords *int64 `protobuf:"varint,4,opt,name=lag_records,json=lagRecords,proto3,oneof" json:"lag_records,omitempty"`
 	// How long ago the view had last read all that Kafka had, in milliseconds; 0
 	// when it has now, absent when it never had.
 	LagMs         *int64 `protobuf:"varint,5,opt,name=lag_ms,json=lagMs,proto3,oneof" json:"lag_ms,omitempty"`
@@ -137,8 +137,8 @@ func (x *LookupAsOf) GetOffset() int64 {
 }
 
 func (x *LookupAsOf) GetLagRecords() int64 {
-	if x != nil {
-		return x.LagRecords
+	if x != nil && x.LagRecords != nil {
+		return *x.LagRecords
 	}
 	return 0
 }
@@ -1292,10 +1292,10 @@ type LookupTypeAvailability struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	TicketType string                 `protobuf:"bytes,1,opt,name=ticket_type,json=ticketType,proto3" json:"ticket_type,omitempty"`
 	// capacity = held + sold + free.
-	Capacity      uint32 `protobuf:"varint,2,opt,name=capacity,proto3" json:"capacity,omitempty"`
-	Held          uint32 `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
-	Sold          uint32 `protobuf:"varint,4,opt,name=sold,proto3" json:"sold,omitempty"`
-	Free          uint32 `protobuf:"varint,5,opt,name=free,proto3" json:"free,omitempty"`
+	Capacity      uint64 `protobuf:"varint,2,opt,name=capacity,proto3" json:"capacity,omitempty"`
+	Held          uint64 `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
+	Sold          uint64 `protobuf:"varint,4,opt,name=sold,proto3" json:"sold,omitempty"`
+	Free          uint64 `protobuf:"varint,5,opt,name=free,proto3" json:"free,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1337,28 +1337,28 @@ func (x *LookupTypeAvailability) GetTicketType() string {
 	return ""
 }
 
-func (x *LookupTypeAvailability) GetCapacity() uint32 {
+func (x *LookupTypeAvailability) GetCapacity() uint64 {
 	if x != nil {
 		return x.Capacity
 	}
 	return 0
 }
 
-func (x *LookupTypeAvailability) GetHeld() uint32 {
+func (x *LookupTypeAvailability) GetHeld() uint64 {
 	if x != nil {
 		return x.Held
 	}
 	return 0
 }
 
-func (x *LookupTypeAvailability) GetSold() uint32 {
+func (x *LookupTypeAvailability) GetSold() uint64 {
 	if x != nil {
 		return x.Sold
 	}
 	return 0
 }
 
-func (x *LookupTypeAvailability) GetFree() uint32 {
+func (x *LookupTypeAvailability) GetFree() uint64 {
 	if x != nil {
 		return x.Free
 	}
@@ -2186,18 +2186,19 @@ const file_boxoffice_v1_views_proto_rawDesc = "" +
 	"\n" +
 	"\x18boxoffice/v1/views.proto\x12\fboxoffice.v1\x1a\x19boxoffice/v1/common.proto\"@\n" +
 	"\x0fLookupFreshness\x12-\n" +
-	"\x05as_of\x18\x01 \x01(\v2\x18.boxoffice.v1.LookupAsOfR\x04asOf\"\xc3\x01\n" +
+	"\x05as_of\x18\x01 \x01(\v2\x18.boxoffice.v1.LookupAsOfR\x04asOf\"\xd8\x01\n" +
 	"\n" +
 	"LookupAsOf\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12!\n" +
 	"\tpartition\x18\x02 \x01(\x05H\x00R\tpartition\x88\x01\x01\x12\x1b\n" +
-	"\x06offset\x18\x03 \x01(\x03H\x01R\x06offset\x88\x01\x01\x12\x1f\n" +
-	"\vlag_records\x18\x04 \x01(\x03R\n" +
-	"lagRecords\x12\x1a\n" +
-	"\x06lag_ms\x18\x05 \x01(\x03H\x02R\x05lagMs\x88\x01\x01B\f\n" +
+	"\x06offset\x18\x03 \x01(\x03H\x01R\x06offset\x88\x01\x01\x12$\n" +
+	"\vlag_records\x18\x04 \x01(\x03H\x02R\n" +
+	"lagRecords\x88\x01\x01\x12\x1a\n" +
+	"\x06lag_ms\x18\x05 \x01(\x03H\x03R\x05lagMs\x88\x01\x01B\f\n" +
 	"\n" +
 	"_partitionB\t\n" +
-	"\a_offsetB\t\n" +
+	"\a_offsetB\x0e\n" +
+	"\f_lag_recordsB\t\n" +
 	"\a_lag_ms\"y\n" +
 	"\x13LookupCommandResult\x12\x16\n" +
 	"\x06result\x18\x01 \x01(\tR\x06result\x12\x16\n" +
@@ -2333,10 +2334,10 @@ const file_boxoffice_v1_views_proto_rawDesc = "" +
 	"\x16LookupTypeAvailability\x12\x1f\n" +
 	"\vticket_type\x18\x01 \x01(\tR\n" +
 	"ticketType\x12\x1a\n" +
-	"\bcapacity\x18\x02 \x01(\rR\bcapacity\x12\x12\n" +
-	"\x04held\x18\x03 \x01(\rR\x04held\x12\x12\n" +
-	"\x04sold\x18\x04 \x01(\rR\x04sold\x12\x12\n" +
-	"\x04free\x18\x05 \x01(\rR\x04free\"\xa0\x01\n" +
+	"\bcapacity\x18\x02 \x01(\x04R\bcapacity\x12\x12\n" +
+	"\x04held\x18\x03 \x01(\x04R\x04held\x12\x12\n" +
+	"\x04sold\x18\x04 \x01(\x04R\x04sold\x12\x12\n" +
+	"\x04free\x18\x05 \x01(\x04R\x04free\"\xa0\x01\n" +
 	"#LookupServiceGetRegistrationRequest\x12'\n" +
 	"\x0fregistration_id\x18\x01 \x01(\tR\x0eregistrationId\x121\n" +
 	"\bwait_for\x18\x02 \x01(\v2\x16.boxoffice.v1.PositionR\awaitFor\x12\x1d\n" +
