@@ -13,6 +13,9 @@ const (
 	ReasonUnknownRegistration = "unknown_registration"
 	ReasonUnknownLine         = "unknown_line"
 	ReasonBodyDiffers         = "body_differs"
+	// ReasonRefusedAtTheDoor counts the requests that came with a refusal; the
+	// registration carries the refusal itself.
+	ReasonRefusedAtTheDoor = "refused_at_the_door"
 	// ReasonNotConfirmed refuses a cancel of something that was decided
 	// otherwise, or of single lines before anything is confirmed.
 	ReasonNotConfirmed = "not_confirmed"
@@ -46,7 +49,7 @@ func (s *saga) register(c *pb.RegistrationCommand, q *pb.Register) (transition.E
 	if q.Refused != "" {
 		s.record(pb.CommandVerdict_COMMAND_VERDICT_REJECTED, q.Refused, nil)
 		s.decide(pb.Outcome_OUTCOME_REJECTED, q.Refused)
-		return s.rejected(q.Refused)
+		return s.rejected(ReasonRefusedAtTheDoor)
 	}
 	s.record(pb.CommandVerdict_COMMAND_VERDICT_APPLIED, "", nil)
 	s.r.ExpiresAtUnixMs = s.start(c, q) + s.rules.HoldTimeout.Milliseconds()

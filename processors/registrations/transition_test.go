@@ -364,7 +364,7 @@ func TestRefusedAtTheFrontDoor(t *testing.T) {
 	q.Refused = "sale_not_started"
 	s := newStory(t).register(q).stands(settled, rejected, "sale_not_started").sent("snapshot").
 		result(isRejected, "sale_not_started")
-	if s.last.Verdict != transition.Rejected || s.last.Reason != "sale_not_started" || s.r.Version != 1 {
+	if s.last.Verdict != transition.Rejected || s.last.Reason != ReasonRefusedAtTheDoor || s.r.Version != 1 {
 		t.Errorf("%+v", s.last)
 	}
 	q.Refused = ""
@@ -643,7 +643,7 @@ func TestPoison(t *testing.T) {
 		"no digest":             func(c *pb.RegistrationCommand, _ *pb.Register) { c.BodyDigest = nil },
 		"short event id":        func(_ *pb.RegistrationCommand, q *pb.Register) { q.EventId = nil },
 		"short attendee id":     func(_ *pb.RegistrationCommand, q *pb.Register) { q.AttendeeId = nil },
-		"no currency":           func(_ *pb.RegistrationCommand, q *pb.Register) { q.Currency = "" },
+		"no currency":           func(_ *pb.RegistrationCommand, q *pb.Register) { q.Currency = "eur" },
 		"no lines":              func(_ *pb.RegistrationCommand, q *pb.Register) { q.Lines = nil },
 		"line 0":                func(_ *pb.RegistrationCommand, q *pb.Register) { q.Lines[0].Line = 0 },
 		"no ticket type":        func(_ *pb.RegistrationCommand, q *pb.Register) { q.Lines[0].TicketType = "" },

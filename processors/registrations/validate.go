@@ -1,6 +1,8 @@
 package registrations
 
 import (
+	"strings"
+
 	"github.com/eventpro/boxoffice/internal/transition"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
 )
@@ -31,7 +33,7 @@ func validate(c *pb.RegistrationCommand, q *pb.Register) error {
 	case len(q.GetEventId()) != idSize || len(q.AttendeeId) != idSize:
 		return transition.Poisoned("invalid_id", "event id of %d bytes, attendee id of %d: want %d",
 			len(q.GetEventId()), len(q.GetAttendeeId()), idSize)
-	case len(q.Currency) != 3:
+	case !isCurrency(q.Currency):
 		return transition.Poisoned("invalid_currency", "%.20q is no ISO 4217 code", q.Currency)
 	case len(q.Lines) == 0 || len(q.Lines) > maxLines:
 		return transition.Poisoned("invalid_lines", "%d lines: want 1 to %d", len(q.Lines), maxLines)
@@ -76,6 +78,10 @@ func validateLine(l *pb.Line) error {
 		return transition.Poisoned("invalid_total", "line %d: the total is %d, its parts make %d", l.Line, l.TotalMinor, total)
 	}
 	return nil
+}
+
+func isCurrency(code string) bool {
+	return len(code) == 3 && strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
 // isCode reports whether s is a stable snake_case code.
