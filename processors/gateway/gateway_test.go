@@ -322,8 +322,13 @@ func TestNew(t *testing.T) {
 		t.Fatalf("%+v", stage)
 	}
 	for _, cfg := range []Config{
-		{}, {BaseURL: "provider:80"}, {BaseURL: "http://provider/path"}, {BaseURL: "ftp://provider"}, {BaseURL: "http://%"},
-		{BaseURL: "http://provider", Timeout: -1}, {BaseURL: "http://provider", Registerer: registry},
+		{},
+		{BaseURL: "provider:80"},
+		{BaseURL: "http://provider/path"},
+		{BaseURL: "ftp://provider"},
+		{BaseURL: "http://%"},
+		{BaseURL: "http://provider", Timeout: -1},
+		{BaseURL: "http://provider", Registerer: registry},
 	} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%+v was accepted", cfg)

@@ -88,8 +88,10 @@ const (
 	causeKeyExpired  = "key_expired"
 )
 
-var causes = []string{causeTimeout, causeUnreachable, causeBreaker, causeServer, causeInProgress, causeNotFound,
-	causeRefusedUs, causeUnreadable, causeKeyExpired}
+var causes = []string{
+	causeTimeout, causeUnreachable, causeBreaker, causeServer, causeInProgress, causeNotFound,
+	causeRefusedUs, causeUnreadable, causeKeyExpired,
+}
 
 // codeKeyReused is the provider's word for a key that came with another body:
 // something happened under it already.

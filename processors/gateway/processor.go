@@ -82,8 +82,13 @@ func (c Config) validate() error {
 		name  string
 		value int64
 	}{
-		{"timeout", int64(c.Timeout)}, {"concurrency", int64(c.Concurrency)}, {"tries", int64(c.Tries)}, {"pause between tries", int64(c.TryPause)},
-		{"breaker calls", int64(c.BreakerCalls)}, {"breaker window", int64(c.BreakerWindow)}, {"breaker pause", int64(c.BreakerPause)},
+		{"timeout", int64(c.Timeout)},
+		{"concurrency", int64(c.Concurrency)},
+		{"tries", int64(c.Tries)},
+		{"pause between tries", int64(c.TryPause)},
+		{"breaker calls", int64(c.BreakerCalls)},
+		{"breaker window", int64(c.BreakerWindow)},
+		{"breaker pause", int64(c.BreakerPause)},
 	} {
 		if n.value < 0 {
 			errs = append(errs, fmt.Errorf("gateway: the %s must not be negative", n.name))

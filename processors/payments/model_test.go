@@ -91,7 +91,7 @@ type world struct {
 
 func newWorld(rt *rapid.T) *world {
 	w := &world{story: newStory(rt), declined: rapid.Float64Range(0, 1).Draw(rt, "decline") < 0.2}
-	w.provider = provider{now: &w.story.now, keys: map[string]decision{}}
+	w.provider = provider{now: &w.now, keys: map[string]decision{}}
 	return w
 }
 
@@ -111,7 +111,7 @@ func (w *world) refunds() []*pb.Refund { return w.state.GetRefunds() }
 // gateway makes the next call, or a repeated one after a crash.
 func (w *world) gateway(r *pb.GatewayRequest, fate string, travels time.Duration) {
 	w.provider.arrive()
-	unknownAnswer := w.story.answer(r, unknown)
+	unknownAnswer := w.answer(r, unknown)
 	if r.Operation == opQuery {
 		d, ok := w.provider.keys[string(r.IdempotencyKey)]
 		if !ok || fate == "lost" || fate == "away" {

@@ -173,8 +173,12 @@ func (c Config) withDefaults() Config {
 		field   *time.Duration
 		initial time.Duration
 	}{
-		{&c.RetryBase, time.Second}, {&c.RetryCap, time.Minute}, {&c.AnswerWithin, 2 * time.Minute},
-		{&c.KeyLifetime, 24 * time.Hour}, {&c.KeyMargin, 10 * time.Minute}, {&c.QueryFor, time.Hour},
+		{&c.RetryBase, time.Second},
+		{&c.RetryCap, time.Minute},
+		{&c.AnswerWithin, 2 * time.Minute},
+		{&c.KeyLifetime, 24 * time.Hour},
+		{&c.KeyMargin, 10 * time.Minute},
+		{&c.QueryFor, time.Hour},
 	} {
 		if *d.field == 0 {
 			*d.field = d.initial
