@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -86,7 +87,7 @@ func benchmarkChain(b *testing.B, hops, rate int) {
 
 	b.ReportAllocs()
 	b.ResetTimer()
-	start := time.Now()
+	start, cpu := time.Now(), cpuTime()
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
@@ -103,9 +104,19 @@ func benchmarkChain(b *testing.B, hops, rate int) {
 		return float64(latencies[int(p*float64(len(latencies)-1))]) / float64(time.Millisecond)
 	}
 	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "chains/s")
+	b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N*hops), "cpu-us/hop") // of all: load, brokers, members
 	b.ReportMetric(at(.5), "p50-ms")
 	b.ReportMetric(at(.95), "p95-ms")
 	b.ReportMetric(at(.99), "p99-ms")
+}
+
+// cpuTime is what the process has used, user and system.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // pour sends n values that carry the time they were due.

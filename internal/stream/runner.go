@@ -72,7 +72,7 @@ func NewRunner(cfg Config, p Processor) (*Runner, error) {
 // may pass (brokers away, topics not yet there) is tried again with backoff.
 func (r *Runner) Run(ctx context.Context) error {
 	store, err := storage.Open(filepath.Join(r.cfg.DataDir, "tables", r.proc.Group.Name), storage.Options{
-		CacheBytes: r.cfg.CacheBytes, MemTableBytes: r.cfg.MemTableBytes,
+		CacheBytes: r.cfg.CacheBytes, MemTableBytes: r.cfg.MemTableBytes, HotBytes: r.cfg.HotBytes,
 		Deadline: r.proc.Deadline, Logger: r.cfg.Logger,
 	})
 	if err != nil {

@@ -141,7 +141,8 @@ func (p *producer) EmitWithHeaders(topic, key string, value []byte, headers goka
 	if s == nil {
 		return promise(errors.New("emit outside of a session"))
 	}
-	r := kgo.KeyStringRecord(key, "")
+	r := records.Get().(*kgo.Record)
+	*r = *kgo.KeyStringRecord(key, "")
 	r.Topic, r.Value = topic, value
 	for k, v := range headers {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: k, Value: v})

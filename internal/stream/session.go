@@ -83,8 +83,13 @@ func newSession(ctx context.Context, r *Runner, m *member, owned map[string][]in
 	return s
 }
 
-// acknowledged is called for every record of the transaction.
+// records are used again when the client has done with them.
+var records = sync.Pool{New: func() any { return new(kgo.Record) }}
+
+// acknowledged is called for every record of the transaction, and takes it
+// back.
 func (s *session) acknowledged(r *kgo.Record, err error) {
+	defer records.Put(r)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("%s: %w", r.Topic, err)

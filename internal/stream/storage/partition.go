@@ -41,6 +41,7 @@ type Partition struct {
 
 	mu       sync.RWMutex
 	overlay  map[string]write
+	hot      hot // values that were committed last
 	buffered int
 	pending  int64 // offset that goes with the overlay
 	live     bool  // recovered
@@ -111,6 +112,7 @@ func (p *Partition) Verify(origin [16]byte, end int64) (dropped bool, err error)
 	dropped = p.pending != NoOffset
 	p.pending = NoOffset
 	p.offset.Store(NoOffset)
+	p.hot = newHot(p.hot.bytesMax)
 	return dropped, nil
 }
 
@@ -139,6 +141,9 @@ func (p *Partition) transaction() bool { return p.mode == Transactional && p.liv
 func (p *Partition) Get(key string) ([]byte, error) {
 	p.mu.RLock()
 	w, ok := p.overlay[key]
+	if !ok {
+		w.value, ok = p.hot.get(key)
+	}
 	p.mu.RUnlock()
 	if ok {
 		return w.value, nil
@@ -173,9 +178,12 @@ func (p *Partition) put(key string, value []byte) error {
 	defer p.mu.Unlock()
 	w, ok := p.overlay[key]
 	if !ok && p.store.deadline != nil {
-		was, err := p.committed(key)
-		if err != nil {
-			return err
+		was, hot := p.hot.get(key)
+		if !hot {
+			var err error
+			if was, err = p.committed(key); err != nil {
+				return err
+			}
 		}
 		if was != nil {
 			w.wasDeadline, w.wasOpen = p.store.deadline(was)
@@ -293,6 +301,11 @@ func (p *Partition) stageDeadline(b *pebble.Batch, key string, w write) error {
 
 // staged empties the overlay after its batch was written.
 func (p *Partition) staged() {
+	if p.mode == Transactional {
+		for key, w := range p.overlay {
+			p.hot.put(key, w.value)
+		}
+	}
 	clear(p.overlay)
 	p.buffered = 0
 	p.offset.Store(p.pending)

@@ -17,6 +17,9 @@ type Options struct {
 	// write buffer.
 	CacheBytes    int64
 	MemTableBytes uint64
+	// HotBytes is how much of the values that were committed last each
+	// partition of a processor keeps at hand.
+	HotBytes int
 	// Deadline reads from an encoded value when its key wants to be woken; nil
 	// keeps no index.
 	Deadline func(value []byte) (unixMillis int64, open bool)
@@ -27,6 +30,7 @@ type Options struct {
 type Store struct {
 	db       *pebble.DB
 	deadline func([]byte) (int64, bool)
+	hotBytes int
 
 	mu   sync.RWMutex
 	open map[partitionID]*Partition
@@ -64,7 +68,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("local tables in %s: %w (if another process uses them, give this one its own directory; if they are damaged, delete it: they are rebuilt from the log)", dir, err)
 	}
-	return &Store{db: db, deadline: o.Deadline, open: map[partitionID]*Partition{}}, nil
+	return &Store{db: db, deadline: o.Deadline, hotBytes: o.HotBytes, open: map[partitionID]*Partition{}}, nil
 }
 
 // Close waits for readers and closes the database. All partitions must be
@@ -86,6 +90,7 @@ func (s *Store) Partition(topic string, partition int32, mode Mode) (*Partition,
 		deadlines: prefix(kindDeadline, topic, partition),
 		meta:      prefix(kindMeta, topic, partition),
 		overlay:   map[string]write{},
+		hot:       newHot(s.hotBytes),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
