@@ -190,4 +190,3 @@ func TestRPCBatch(t *testing.T) {
 		t.Error(err)
 	}
 }
-
