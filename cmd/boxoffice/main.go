@@ -73,8 +73,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "boxoffice: %v\nRun 'boxoffice --help' or 'boxoffice COMMAND --help'.\n", err)
 		return exitUsage
 	}
-	env := &environment{stdin: stdin, stdout: stdout, stderr: stderr, log: cli.logger(stderr)}
-	err = command.Run(ctx, env)
+	env := &environment{stdin: stdin, stdout: stdout, stderr: stderr, log: cli.logger(stderr), logLevel: cli.LogLevel}
+	command.BindTo(ctx, (*context.Context)(nil))
+	err = command.Run(env)
 	switch {
 	case err == nil, errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return exitOK

@@ -12,16 +12,6 @@ import (
 	"github.com/eventpro/boxoffice/internal/topology"
 )
 
-// clusterFlags say which Kafka cluster to use.
-type clusterFlags struct {
-	KafkaBrokers []string `help:"Kafka brokers to start from." default:"127.0.0.1:9092,127.0.0.1:9093,127.0.0.1:9094" placeholder:"HOST:PORT,..."`
-}
-
-type partitionFlags struct {
-	Partitions  int `help:"Partitions of every topic. For ever: it decides where a key lives." default:"32"`
-	Replication int `help:"Copies of every partition." default:"3"`
-}
-
 // topicsCommand is the topics tool.
 type topicsCommand struct {
 	Create   topicsCreateCommand   `cmd:"" help:"Create what is missing; fail on a topic that is not as the catalogue says."`

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/eventpro/boxoffice/ingest"
+	"github.com/eventpro/boxoffice/internal/apikey"
+	"github.com/eventpro/boxoffice/internal/availability"
+	"github.com/eventpro/boxoffice/internal/sealing"
+	"github.com/eventpro/boxoffice/internal/stream"
+	"github.com/eventpro/boxoffice/internal/topology"
+	"github.com/eventpro/boxoffice/processors/attendees"
+	"github.com/eventpro/boxoffice/processors/catalog"
+	"github.com/eventpro/boxoffice/processors/gateway"
+	"github.com/eventpro/boxoffice/processors/inventory"
+	"github.com/eventpro/boxoffice/processors/payments"
+	"github.com/eventpro/boxoffice/processors/registrations"
+	"github.com/eventpro/boxoffice/sinks/clickhouse"
+	"github.com/eventpro/boxoffice/views"
+)
+
+// processOptions is what the processors need beyond the stream configuration.
+type processOptions struct {
+	groups      []string // which ones; empty means all
+	providerURL string
+	rules       registrations.Rules
+	room        *availability.Index
+}
+
+// groupNames are the groups that `boxoffice process` can run.
+func groupNames() []string {
+	return []string{
+		topology.Catalog.Name, topology.Registrations.Name, topology.Inventory.Name,
+		topology.Payments.Name, topology.Attendees.Name, topology.Gateway.Name,
+	}
+}
+
+// newProcessors wires the groups.
+func newProcessors(cfg stream.Config, o processOptions) ([]part, error) {
+	wanted := o.groups
+	if len(wanted) == 0 {
+		wanted = groupNames()
+	}
+	var parts []part
+	for _, name := range wanted {
+		p, err := newProcessor(cfg, name, o)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, p)
+	}
+	return parts, nil
+}
+
+func newProcessor(cfg stream.Config, name string, o processOptions) (part, error) {
+	var processor stream.Processor
+	switch name {
+	case topology.Catalog.Name:
+		processor = catalog.New(catalog.Config{})
+	case topology.Registrations.Name:
+		config := registrations.Config{Rules: o.rules, Availability: o.room}
+		if err := config.Validate(); err != nil {
+			return part{}, usagef("%v", err)
+		}
+		processor = registrations.New(config)
+	case topology.Inventory.Name:
+		processor = inventory.New(inventory.Config{})
+	case topology.Payments.Name:
+		processor = payments.New(payments.Config{})
+	case topology.Attendees.Name:
+		processor = attendees.New(attendees.Config{})
+	case topology.Gateway.Name:
+		return newGateway(cfg, o.providerURL)
+	default:
+		return part{}, usagef("there is no group %q; the groups are %v", name, groupNames())
+	}
+	runner, err := stream.NewRunner(cfg, processor)
+	if err != nil {
+		return part{}, err
+	}
+	return part{name: name, run: runner.Run, ready: runner.Ready}, nil
+}
+
+func newGateway(cfg stream.Config, providerURL string) (part, error) {
+	stage, err := gateway.New(gateway.Config{BaseURL: providerURL, Logger: cfg.Logger, Registerer: cfg.Registerer})
+	if err != nil {
+		return part{}, usagef("--provider-url: %v", err)
+	}
+	runner, err := stream.NewStage(cfg, stage)
+	if err != nil {
+		return part{}, err
+	}
+	return part{name: topology.Gateway.Name, run: runner.Run, ready: runner.Ready}, nil
+}
+
+// needsRoom says whether any of the groups looks for seats.
+func needsRoom(groups []string) bool {
+	return len(groups) == 0 || slices.Contains(groups, topology.Registrations.Name)
+}
+
+// tables are the views that the look-ups serve.
+type tables struct{ registrations, payments, events, attendees *stream.View }
+
+func openTables(cfg stream.Config) (*tables, []part, error) {
+	t := &tables{}
+	var parts []part
+	for _, v := range []struct {
+		to    **stream.View
+		table topology.Topic
+	}{
+		{&t.registrations, topology.RegistrationsTable}, {&t.payments, topology.PaymentsTable},
+		{&t.events, topology.CatalogTable}, {&t.attendees, topology.AttendeesTable},
+	} {
+		view, err := stream.NewView(cfg, "views", v.table, stream.ViewOptions{})
+		if err != nil {
+			return nil, nil, err
+		}
+		*v.to = view
+		parts = append(parts, part{name: "view of " + v.table.Name, run: view.Run, ready: view.Ready})
+	}
+	return t, parts, nil
+}
+
+// newLookups wires the look-ups' server.
+func newLookups(t *tables, r *availability.Index, keys *apikey.Store, cfg stream.Config, listener net.Listener) (part, error) {
+	server, err := views.New(views.Config{
+		Registrations: t.registrations, Payments: t.payments, Events: t.events, Attendees: t.attendees,
+		Availability: r, Keys: keys, Registerer: cfg.Registerer, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return part{}, err
+	}
+	serve := func(ctx context.Context) error { return server.Serve(ctx, listener) }
+	return part{name: "views", run: serve, ready: server.Ready}, nil
+}
+
+// doorOptions is what the front door needs beyond the stream configuration.
+type doorOptions struct {
+	listener  net.Listener
+	keys      *apikey.Store
+	sealing   *sealing.Keyring
+	viewsURL  string
+	catalogue *stream.View
+}
+
+// newDoor wires the front door: an emitter for commands and the HTTP server.
+func newDoor(cfg stream.Config, o doorOptions) (part, error) {
+	emitter, err := stream.NewEmitter(cfg)
+	if err != nil {
+		return part{}, err
+	}
+	server, err := ingest.New(ingest.Config{
+		Producer: emitter, Catalogue: o.catalogue, Keys: o.keys, Sealing: o.sealing,
+		ViewsURL: o.viewsURL, Log: cfg.Logger, Registerer: cfg.Registerer,
+	})
+	if err != nil {
+		return part{}, err
+	}
+	serve := func(ctx context.Context) error {
+		defer func() {
+			flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+			defer cancel()
+			_ = emitter.Close(flush)
+		}()
+		return server.Serve(ctx, o.listener)
+	}
+	return part{name: "ingest", run: serve, ready: func() bool { return server.Ready() == nil }}, nil
+}
+
+// newSink wires the ClickHouse loader. It makes the tables first.
+func newSink(brokers []string, url, member string, cfg stream.Config) (part, *clickhouse.Sink, error) {
+	sink, err := clickhouse.New(clickhouse.Config{
+		Brokers: brokers, URL: url, Logger: cfg.Logger, InstanceID: member, Registerer: cfg.Registerer,
+	})
+	if err != nil {
+		return part{}, nil, usagef("%v", err)
+	}
+	run := func(ctx context.Context) error {
+		if _, err := clickhouse.Migrate(ctx, url, clickhouse.DefaultDatabase); err != nil {
+			return fmt.Errorf("make the tables in ClickHouse: %w", err)
+		}
+		return sink.Run(ctx)
+	}
+	return part{name: "sink", run: run, ready: func() bool { return sink.Ready() == nil }}, sink, nil
+}
+
+// registerer keeps the metrics of roles that run twice in one process apart.
+func registerer(registry prometheus.Registerer, role string) prometheus.Registerer {
+	return prometheus.WrapRegistererWith(prometheus.Labels{"role": role}, registry)
+}

@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/eventpro/boxoffice/internal/availability"
+	"github.com/eventpro/boxoffice/internal/embedded/child"
+	"github.com/eventpro/boxoffice/internal/embedded/clickhouse"
+	"github.com/eventpro/boxoffice/internal/embedded/datadir"
+	"github.com/eventpro/boxoffice/internal/embedded/supervise"
+	"github.com/eventpro/boxoffice/internal/stream"
+	"github.com/eventpro/boxoffice/internal/topology"
+	sink "github.com/eventpro/boxoffice/sinks/clickhouse"
+)
+
+// systemPorts are the ports of everything embedded.
+type systemPorts struct {
+	kafka                                        [3]int
+	clickhouse, provider, ingest, views, metrics int
+}
+
+// defaultPorts are those that `up` takes.
+func defaultPorts() systemPorts {
+	return systemPorts{kafka: [3]int{9092, 9093, 9094}, clickhouse: 8123, provider: 8090, ingest: 8080, views: 8081, metrics: 9464}
+}
+
+// systemOptions say how everything embedded is started.
+type systemOptions struct {
+	dataDir   string
+	command   string // what a second starter is told
+	ports     systemPorts
+	processes bool // every role alone
+	chdbLib   string
+	saga      sagaFlags
+	provider  []string // further flags of the provider
+	say       func(format string, args ...any)
+}
+
+// system is everything embedded: Kafka, ClickHouse and the provider as
+// children, and the other roles in this process or as children too.
+type system struct {
+	options    systemOptions
+	env        *environment
+	dir        *datadir.Dir
+	supervisor *supervise.Supervisor
+	registry   *prometheus.Registry
+	mu         sync.Mutex
+	children   map[string]*child.Child // guarded by mu
+	output     *child.Lines
+	access     access
+	sink       *sink.Sink // nil with processes
+
+	brokers                                                     []string
+	clickhouseURL, providerURL, ingestURL, viewsURL, metricsURL string
+}
+
+// loopback is the only address that anything embedded listens on.
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// openSystem starts everything and returns when all of it is ready. Its owner
+// calls close.
+func openSystem(ctx context.Context, env *environment, o systemOptions) (*system, error) {
+	library, err := clickhouse.Locate("", o.chdbLib)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	dir, err := datadir.Open(o.dataDir, o.command)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	opened := &system{
+		options: o, env: env, dir: dir, registry: newRegistry(), children: map[string]*child.Child{},
+		supervisor: supervise.New(supervise.Options{Logger: env.log}),
+		output:     child.NewLines(env.stderr),
+	}
+	if err := opened.open(ctx, library); err != nil {
+		_ = opened.close()
+		return nil, err
+	}
+	return opened, nil
+}
+
+func (s *system) open(ctx context.Context, library string) (err error) {
+	if s.access, err = openAccess(s.dir); err != nil {
+		return err
+	}
+	s.locate()
+	if err := s.startEngines(ctx, library); err != nil {
+		return err
+	}
+	if err := s.ensureTopics(ctx); err != nil {
+		return err
+	}
+	if s.options.processes {
+		return s.startRoleProcesses(ctx)
+	}
+	return s.startRoles(ctx)
+}
+
+func (s *system) locate() {
+	p := s.options.ports
+	for _, port := range p.kafka {
+		s.brokers = append(s.brokers, loopback(port))
+	}
+	s.clickhouseURL = "http://" + loopback(p.clickhouse)
+	s.providerURL = "http://" + loopback(p.provider)
+	s.ingestURL = "http://" + loopback(p.ingest)
+	s.viewsURL = "http://" + loopback(p.views)
+	s.metricsURL = "http://" + loopback(p.metrics)
+}
+
+// startEngines starts what the roles stand on, side by side.
+func (s *system) startEngines(ctx context.Context, library string) error {
+	p := s.options.ports
+	group, ctx := errgroup.WithContext(ctx)
+	for name, args := range map[string][]string{
+		"kafka":      {"--dir", s.dir.Kafka(), "--ports", fmt.Sprintf("%d,%d,%d", p.kafka[0], p.kafka[1], p.kafka[2])},
+		"clickhouse": {"--dir", s.dir.ClickHouse(), "--addr", loopback(p.clickhouse), "--chdb-lib", library},
+		"provider": append([]string{"--provider-dir", s.dir.Provider(), "--provider-addr", loopback(p.provider)},
+			s.options.provider...),
+	} {
+		group.Go(func() error { return s.startChild(ctx, name, append([]string{name}, args...)) })
+	}
+	return group.Wait()
+}
+
+// startChild starts a role as a process and returns when it is ready.
+func (s *system) startChild(ctx context.Context, name string, args []string) error {
+	started := time.Now()
+	process, err := child.New(child.Spec{
+		Name: name, Args: append(args, "--child", "--log-level", s.env.logLevel.String()),
+		Logger: s.env.log, Output: s.output, Grace: time.Minute,
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.children[name] = process
+	s.mu.Unlock()
+	if err := s.supervisor.Start(ctx, supervise.Service{Name: name, Run: process.Run, Grace: 70 * time.Second}); err != nil {
+		return err
+	}
+	s.options.say("%s is ready after %s", name, time.Since(started).Round(10*time.Millisecond))
+	return nil
+}
+
+func (s *system) ensureTopics(ctx context.Context) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return stream.Ensure(ctx, client, topology.Topics(), topology.EmbeddedPartitions, 3)
+}
+
+// streamConfig is the runtime's configuration for a role of this process.
+func (s *system) streamConfig(role string) stream.Config {
+	return stream.Config{
+		Brokers: s.brokers, Member: "embedded", DataDir: filepath.Join(s.dir.Tables(), role),
+		Logger: s.env.log, Registerer: registerer(s.registry, role), Compression: embeddedCompression,
+	}
+}
+
+// embeddedCompression keeps the embedded broker's memory low; see
+// docs/decisions/0002.
+const embeddedCompression = "lz4"
+
+// startRoles starts the roles as goroutines of this process. They share the
+// views and the availability index.
+func (s *system) startRoles(ctx context.Context) error {
+	s.options.say("starting processors, views, loader and front door")
+	lookups, follow, err := openTables(s.streamConfig("views"))
+	if err != nil {
+		return err
+	}
+	r, seats, err := openRoom(s.streamConfig("room"))
+	if err != nil {
+		return err
+	}
+	processors, err := newProcessors(s.streamConfig("process"), processOptions{
+		providerURL: s.providerURL, rules: s.options.saga.rules(), room: r,
+	})
+	if err != nil {
+		return err
+	}
+	loader, loading, err := newSink(s.brokers, s.clickhouseURL, "embedded", s.streamConfig("sink"))
+	if err != nil {
+		return err
+	}
+	s.sink = loading
+	servers, err := s.newServers(lookups, r)
+	if err != nil {
+		return err
+	}
+	for _, stage := range [][]part{append(follow, seats), append(processors, loader), servers} {
+		if err := startAll(ctx, s.supervisor, stage); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newServers wires what listens: look-ups, front door and metrics.
+func (s *system) newServers(lookups *tables, r *availability.Index) ([]part, error) {
+	p := s.options.ports
+	viewsListener, err := listen("the look-ups", "--views-port", loopback(p.views))
+	if err != nil {
+		return nil, err
+	}
+	ingestListener, err := listen("the front door", "--ingest-port", loopback(p.ingest))
+	if err != nil {
+		return nil, err
+	}
+	metricsListener, err := listen("the metrics", "--metrics-port", loopback(p.metrics))
+	if err != nil {
+		return nil, err
+	}
+	server, err := newLookups(lookups, r, s.access.keys, s.streamConfig("views-http"), viewsListener)
+	if err != nil {
+		return nil, err
+	}
+	door, err := newDoor(s.streamConfig("ingest"), doorOptions{
+		listener: ingestListener, keys: s.access.keys, sealing: s.access.sealing, viewsURL: s.viewsURL, catalogue: lookups.events,
+	})
+	if err != nil {
+		return nil, err
+	}
+	telemetry := part{name: "telemetry", ready: func() bool { return true }, run: func(ctx context.Context) error {
+		return serveTelemetry(ctx, metricsListener, s.registry, s.supervisor.States)
+	}}
+	return []part{server, door, telemetry}, nil
+}
+
+// startRoleProcesses starts every role as a child of its own.
+func (s *system) startRoleProcesses(ctx context.Context) error {
+	s.options.say("starting every role as a process of its own")
+	common := func(role string) []string {
+		return []string{"--kafka-brokers", strings.Join(s.brokers, ","), "--member", "embedded",
+			"--data-dir", filepath.Join(s.dir.Tables(), role), "--metrics-addr", "127.0.0.1:0", "--compression", embeddedCompression}
+	}
+	saga := []string{"--hold-timeout", s.options.saga.HoldTimeout.String(), "--charge-timeout", s.options.saga.ChargeTimeout.String()}
+	p := s.options.ports
+	type role struct {
+		name string
+		args []string
+	}
+	var roles []role
+	add := func(name string, args ...string) { roles = append(roles, role{name, args}) }
+	for _, group := range groupNames() {
+		add(group, append(append([]string{"process", group, "--provider-url", s.providerURL}, saga...), common(group)...)...)
+	}
+	add("sink", append([]string{"sink", "--clickhouse-url", s.clickhouseURL}, common("sink")...)...)
+	add("views", append([]string{"views", "--views-addr", loopback(p.views), "--keys-file", s.access.keysFile}, common("views")...)...)
+	add("ingest", append([]string{"ingest", "--ingest-addr", loopback(p.ingest), "--views-url", s.viewsURL,
+		"--keys-file", s.access.keysFile, "--sealing-key-file", s.access.sealingFile}, common("ingest")...)...)
+	for _, r := range roles {
+		if err := s.startChild(ctx, r.name, r.args); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// caughtUp returns when everything committed so far is in ClickHouse, also when
+// the loader is a child.
+func (s *system) caughtUp(ctx context.Context) error {
+	if s.sink != nil {
+		return s.sink.CaughtUp(ctx)
+	}
+	probe, err := sink.New(sink.Config{Brokers: s.brokers, URL: s.clickhouseURL, Logger: s.env.log})
+	if err != nil {
+		return err
+	}
+	return probe.CaughtUp(ctx)
+}
+
+// wait returns when ctx ends or a part has failed for good.
+func (s *system) wait(ctx context.Context) error { return s.supervisor.Wait(ctx) }
+
+// close stops everything, the last started first, and lets go of the data
+// directory.
+func (s *system) close() error {
+	return errors.Join(s.supervisor.Stop(), s.dir.Close())
+}
+
+// usage is what each process uses now, by role; the roles inside this process
+// are "boxoffice".
+func (s *system) usage() map[string]child.Usage {
+	usage := map[string]child.Usage{}
+	if own, err := child.UsageOf(os.Getpid()); err == nil {
+		usage["boxoffice"] = own
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, process := range s.children {
+		if u, err := process.Usage(); err == nil {
+			usage[name] = u
+		}
+	}
+	return usage
+}
+
+// pids are the processes by role, for those who want to see one die.
+func (s *system) pids() map[string]int {
+	pids := map[string]int{"boxoffice": os.Getpid()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, process := range s.children {
+		pids[name] = process.State().PID
+	}
+	return pids
+}
