@@ -47,6 +47,9 @@ func (c configuration) arguments(dataDir string) []string {
 // the allocator), merges of 150 GB. All of these are cut here. What keeps data over a kill -9: a part is written under a temporary name,
 // then renamed, so that it is whole or absent; over a power cut: fsync_after_insert, and the directory's fsync.
 //
+// The grants leave out what must not come in over HTTP: SYSTEM SHUTDOWN and SYSTEM KILL, which signal the whole process group, and tables
+// that read or write files, other servers and the web. The function file() has no grant of its own and still reads.
+//
 // The log leaves out executeQuery, since a failed statement's error goes to its client, and ThreadStatus, which complains about each
 // streamed insert's thread without consequence. Times without a zone are UTC whatever the machine's zone is: the embedded engine does not
 // read a server's timezone setting.
@@ -138,6 +141,11 @@ var configTemplate = template.Must(template.New("engine.xml").Funcs(template.Fun
       <networks><ip>::/0</ip></networks>
       <profile>default</profile>
       <quota>default</quota>
+      <grants>
+        <query>GRANT SHOW, SELECT, INSERT, ALTER, CREATE, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, KILL QUERY, CHECK, dictGet, INTROSPECTION ON *.*</query>
+        <query>GRANT SYSTEM VIEWS, SYSTEM MERGES, SYSTEM TTL MERGES, SYSTEM FLUSH, SYSTEM RELOAD, SYSTEM DROP CACHE ON *.*</query>
+        <query>GRANT TABLE ENGINE ON *</query>
+      </grants>
     </default>
   </users>
   <quotas><default></default></quotas>

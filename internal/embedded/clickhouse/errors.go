@@ -51,7 +51,11 @@ func parseException(message string) *Exception {
 	if err != nil {
 		code = codeUnknownException
 	}
-	return &Exception{Code: code, Text: strings.TrimPrefix(message, "Error: ")}
+	text := strings.TrimPrefix(message, "Error: ")
+	if code == codeReadonly {
+		text += ". For queries over HTTP, the method GET implies readonly: use POST for statements that change something"
+	}
+	return &Exception{Code: code, Text: text}
 }
 
 // errNotStreamable tells whether the engine refused to stream a statement that it can run otherwise.

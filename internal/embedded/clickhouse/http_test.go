@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	ch "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -101,6 +103,11 @@ func TestErrors(t *testing.T) {
 		{"time", "SELECT sum(sipHash64(number)) FROM numbers(100000000000)", []string{"max_execution_time", "0.2"}, 408, 159},
 		{"rows into nothing", "INSERT INTO nowhere VALUES (1)", nil, 404, 60},
 		{"session state", "SET max_threads = 1", []string{"session_id", "s"}, 501, 48},
+		{"a file of the server to write", "SELECT 1 INTO OUTFILE '/nowhere/file'", nil, 501, 48},
+		{"a file of the server to read", "INSERT INTO FUNCTION null('s String') FROM INFILE '/etc/hosts' FORMAT LineAsString", nil, 501, 48},
+		{"a file of the server as table", "SELECT * FROM file('/etc/hosts', LineAsString)", nil, 403, 497},
+		{"the web as table", "SELECT * FROM url('http://127.0.0.1:1', LineAsString)", nil, 403, 497},
+		{"ending the process", "SYSTEM SHUTDOWN", nil, 403, 497},
 		{"result too large to hold", "SELECT number FROM numbers(100000000) FORMAT JSON", nil, 500, 396},
 	}
 	for _, c := range cases {
@@ -119,15 +126,18 @@ func TestErrorInTheMiddleOfTheOutput(t *testing.T) {
 	if r.status != 200 || len(r.body) < 1<<20 || tag == "" || !strings.Contains(r.body, "\r\n__exception__\r\n"+tag+"\r\nCode: 395. ") {
 		t.Fatalf("got %d with %d bytes, tag %q, ending in %q", r.status, len(r.body), tag, r.body[max(0, len(r.body)-300):])
 	}
-	rows, err := connect(t).Query(t.Context(), "SELECT number, throwIf(number = 3000000) FROM numbers(4000000)")
-	if err == nil {
-		for rows.Next() {
+	for _, method := range []ch.CompressionMethod{ch.CompressionNone, ch.CompressionLZ4, ch.CompressionZSTD, ch.CompressionGZIP} {
+		conn := connect(t, func(o *ch.Options) { o.Compression = &ch.Compression{Method: method, Level: 1} })
+		rows, err := conn.Query(t.Context(), "SELECT number, throwIf(number = 3000000) FROM numbers(4000000)")
+		if err == nil {
+			for rows.Next() {
+			}
+			err = rows.Err()
+			_ = rows.Close()
 		}
-		err = rows.Err()
-		_ = rows.Close()
-	}
-	if err == nil || !strings.Contains(err.Error(), "throwIf") {
-		t.Fatalf("clickhouse-go saw %v", err)
+		if exception := new(ch.Exception); !errors.As(err, &exception) || exception.Code != 395 {
+			t.Fatalf("with %s clickhouse-go saw %v", method, err)
+		}
 	}
 }
 

@@ -25,14 +25,8 @@ func streams(s statement, text []byte, format string, settings []Parameter) bool
 
 // answerQuery runs a statement that brings no rows and writes what it returns.
 func (j *job) answerQuery(text []byte, s statement) error {
-	if s.first == "" {
-		return newException(codeSyntaxError, "SYNTAX_ERROR", "Syntax error: the query is empty")
-	}
-	if s.extra {
-		return newException(codeSyntaxError, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed): failed at position %d: one request carries one statement", s.end+1)
-	}
-	if j.options.session && slices.Contains([]string{"SET", "USE"}, s.first) {
-		return newException(codeNotImplemented, "NOT_IMPLEMENTED", "This server keeps no sessions: give settings and the database with each request instead of %s", s.first)
+	if err := j.refuse(s); err != nil {
+		return err
 	}
 	text = text[:s.end]
 	format := s.format
@@ -56,6 +50,22 @@ func (j *job) answerQuery(text []byte, s statement) error {
 	}
 	defer reading.close()
 	return j.copyStream(reading)
+}
+
+// refuse names what this interface cannot do, before the engine's client does something else with it.
+func (j *job) refuse(s statement) error {
+	switch {
+	case s.first == "":
+		return newException(codeSyntaxError, "SYNTAX_ERROR", "Syntax error: the query is empty")
+	case s.extra:
+		return newException(codeSyntaxError, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed): failed at position %d: one request carries one statement", s.end+1)
+	case s.localFile:
+		return newException(codeNotImplemented, "NOT_IMPLEMENTED", "INTO OUTFILE and FROM INFILE name files of the client: send the rows in the request's body, take them from the answer's")
+	case j.options.session && (s.first == "SET" || s.first == "USE"):
+		return newException(codeNotImplemented, "NOT_IMPLEMENTED", "This server keeps no sessions: give settings and the database with each request instead of %s", s.first)
+	default:
+		return nil
+	}
 }
 
 func (j *job) copyStream(reading *reading) error {

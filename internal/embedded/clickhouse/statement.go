@@ -16,6 +16,8 @@ type statement struct {
 	end int
 	// extra tells that another statement follows the semicolon.
 	extra bool
+	// localFile tells that a clause INTO OUTFILE or FROM INFILE names a file beside the server, where a client's file is meant.
+	localFile bool
 	// data tells that this is an INSERT whose rows follow the statement; then format is the rows' format.
 	data bool
 	// head is where such an INSERT's text ends without its FORMAT clause or VALUES, rows is where its rows begin.
@@ -53,6 +55,9 @@ func (s *statement) parseTail(sc scanner) {
 			s.end = t.start
 			s.extra = sc.next().kind != none
 			return
+		}
+		if sc.depth == 0 && t.kind == quoted && (before.isWord(sc.text, "OUTFILE") || before.isWord(sc.text, "INFILE")) {
+			s.localFile = true
 		}
 		if t.kind == word && sc.depth == 0 && before.isWord(sc.text, "FORMAT") {
 			// SELECT format FROM t is no FORMAT clause: only SETTINGS or the end may follow one.
