@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,6 +26,7 @@ type answer struct {
 	encoding   string // Content-Encoding, empty for none
 	codec      string // ClickHouse's own compression, empty for none
 	tag        string // marks an exception in the middle of the output
+	wait       int    // hold everything back, up to so many bytes; 0 for [heldBack], after which output is sent
 
 	held   []byte
 	sent   bool
@@ -43,6 +45,9 @@ func newAnswer(w http.ResponseWriter, r *http.Request, o *options) *answer {
 	}
 	return a
 }
+
+// end lets the connection be used for further requests: a deadline would outlive this one.
+func (a *answer) end() error { return a.controller.SetWriteDeadline(time.Time{}) }
 
 // header sets what every answer carries.
 func (a *answer) header(queryID, timezone string) {
@@ -71,24 +76,35 @@ func (a *answer) count(p progress) {
 	a.total.WrittenBytes += p.WrittenBytes
 }
 
-// write takes output of the query. It keeps p or copies it. An error means that the client is gone.
+// write takes output of the query. It fails with [errClientGone], or because more than allowed would have to be held back.
 func (a *answer) write(p []byte) error {
-	switch {
-	case a.sent:
-	case len(a.held)+len(p) < heldBack:
-		a.held = append(a.held, p...)
-		return nil
-	default:
+	if !a.sent {
+		switch length := len(a.held) + len(p); {
+		case length < heldBack || length < a.wait:
+			a.held = append(a.held, p...)
+			return nil
+		case a.wait > 0:
+			return newException(codeResultTooLarge, "TOO_MANY_ROWS_OR_BYTES", "The result is larger than %d bytes, which is the most that wait_end_of_query may hold back", a.wait)
+		}
 		if err := a.send(http.StatusOK); err != nil {
-			return err
+			return errClientGone
 		}
 	}
-	return a.push(p)
+	if err := a.push(p); err != nil {
+		return errClientGone
+	}
+	return nil
 }
+
+// errClientGone says that nobody takes the answer any more.
+var errClientGone = errors.New("the client went away")
 
 // send sends the headers and what was held back.
 func (a *answer) send(status int) error {
 	a.sent = true
+	if err := a.controller.SetWriteDeadline(time.Now().Add(clientTimeout)); err != nil {
+		return err
+	}
 	h := a.w.Header()
 	h.Set("X-ClickHouse-Summary", a.summary())
 	if a.encoding != "" && len(a.held) > 0 {

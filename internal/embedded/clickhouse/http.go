@@ -42,6 +42,7 @@ func (s *Server) handler() http.Handler {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	j := &job{server: s}
 	err := j.serve(w, r)
+	defer func() { _ = j.answer.end() }()
 	if err == nil {
 		err = j.answer.finish()
 	}
@@ -68,6 +69,9 @@ func (j *job) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	j.options, j.answer = o, newAnswer(w, r, o)
 	j.answer.header(o.queryID, "UTC")
+	if o.waitForEnd {
+		j.answer.wait = int(j.server.largestWhole())
+	}
 	if err != nil {
 		return err
 	}

@@ -141,6 +141,16 @@ func TestErrorInTheMiddleOfTheOutput(t *testing.T) {
 	}
 }
 
+// With wait_end_of_query the same error is the status, however late it comes; what is too much to wait for is an error too.
+func TestWaitForTheEnd(t *testing.T) {
+	t.Parallel()
+	post(t, "SELECT number, throwIf(number = 3000000) FROM numbers(4000000)", "wait_end_of_query", "1").fails(t, 500, 395)
+	post(t, "SELECT number FROM numbers(100000000)", "wait_end_of_query", "1").fails(t, 500, 396)
+	if r := post(t, "SELECT number FROM numbers(1000000)", "wait_end_of_query", "1"); r.status != 200 || strings.Count(r.body, "\n") != 1000000 {
+		t.Fatalf("got %d with %d bytes", r.status, len(r.body))
+	}
+}
+
 // Settings, the current database and temporary tables end with their request, also when the request fails.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()

@@ -88,10 +88,12 @@ func (j *job) copyStream(reading *reading) error {
 // engine's own accounting.
 const wholeShare = 10
 
+func (s *Server) largestWhole() int64 { return s.options.MaxMemoryBytes / wholeShare }
+
 // runWhole runs a statement whose output comes in one piece. Reads get a limit on it.
 func (j *job) runWhole(text []byte, s statement, format string) error {
 	if s.streamable() {
-		limit := strconv.FormatInt(j.server.options.MaxMemoryBytes/wholeShare, 10)
+		limit := strconv.FormatInt(j.server.largestWhole(), 10)
 		if err := j.session.set([]Parameter{{"max_result_bytes", limit}, {"result_overflow_mode", "throw"}}); err != nil {
 			return err
 		}
@@ -120,11 +122,5 @@ func (j *job) output(b []byte) error {
 			return newException(codeNotImplemented, "NOT_IMPLEMENTED", "The result cannot be written for the client's protocol version: %v", err)
 		}
 	}
-	if err := j.answer.write(b); err != nil {
-		return errClientGone
-	}
-	return nil
+	return j.answer.write(b)
 }
-
-// errClientGone says that nobody takes the answer any more.
-var errClientGone = errors.New("the client went away")

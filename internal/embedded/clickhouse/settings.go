@@ -24,13 +24,15 @@ type options struct {
 	compress, decompress bool
 	// codec is the method of compress: LZ4 or ZSTD.
 	codec string
+	// waitForEnd asks for an answer only when it is complete, so that an error always is the status.
+	waitForEnd bool
 	// session tells that the client counts on state that outlives the request.
 	session bool
 }
 
 // connectionOptions belong to other authentication, routing and buffering than this server's; they are accepted and have no effect.
 var connectionOptions = []string{
-	"user", "password", "quota_key", "role", "session_timeout", "session_check", "stacktrace", "buffer_size", "wait_end_of_query",
+	"user", "password", "quota_key", "role", "session_timeout", "session_check", "stacktrace", "buffer_size",
 	"http_headers_progress_interval_ms", "send_progress_in_http_headers", "http_write_exception_in_output_format",
 }
 
@@ -63,6 +65,8 @@ func (o *options) add(name, value string) error {
 		o.queryID = value
 	case "session_id":
 		o.session = true
+	case "wait_end_of_query":
+		o.waitForEnd = isTrue(value)
 	case "compress":
 		o.compress = isTrue(value)
 	case "decompress":
