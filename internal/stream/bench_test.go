@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"slices"
 	"strconv"
@@ -27,6 +28,8 @@ const (
 	benchValueBytes = 200
 	benchKeys       = 20_000
 )
+
+var quietWait = flag.Duration("quiet-wait", 0, "Config.QuietWait in the benchmarks")
 
 func newBytes() proto.Message { return new(wrapperspb.BytesValue) }
 
@@ -77,6 +80,7 @@ func benchmarkChain(b *testing.B, hops, rate int) {
 	bench.ensure(topics, benchPartitions)
 	for _, g := range groups {
 		cfg := bench.config("bench")
+		cfg.QuietWait = *quietWait
 		cfg.SessionTimeout, cfg.TransactionTimeout, cfg.HeartbeatInterval = 10*time.Second, 10*time.Second, time.Second
 		r := bench.start(cfg, Processor{Group: g, Handle: step(g.Outputs[0].Name)})
 		bench.ready(r)

@@ -38,7 +38,7 @@ type Config struct {
 	BatchRecordsMax int
 	// QuietWait is the least time between the begins of two transactions: it
 	// bounds their rate when it is quiet and costs nothing when it is busy
-	// (3 ms; negative for none).
+	// (5 ms; negative for none).
 	QuietWait time.Duration
 	// EndTimeout bounds how long ending a transaction may take before the
 	// session is given up (10 s).
@@ -126,7 +126,7 @@ func (c Config) withDefaults() Config {
 	def(&c.SessionTimeout, 6*time.Second)
 	def(&c.HeartbeatInterval, min(time.Second, c.SessionTimeout/3))
 	def(&c.BatchRecordsMax, 4096)
-	def(&c.QuietWait, 3*time.Millisecond)
+	def(&c.QuietWait, 5*time.Millisecond)
 	def(&c.EndTimeout, 10*time.Second)
 	def(&c.Compression, "snappy")
 	def(&c.CacheBytes, 8<<20)

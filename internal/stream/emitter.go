@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
@@ -14,6 +15,10 @@ import (
 // ErrFull says that too many records wait for the brokers' acknowledgement:
 // refuse the work, or try again later.
 var ErrFull = errors.New("the emit buffer is full")
+
+// deliveryTimeout bounds how long a record waits to be written while Kafka is
+// away.
+const deliveryTimeout = 10 * time.Second
 
 // Emitter produces from outside of transactions: idempotent, acknowledged by
 // all in-sync replicas, partitioned like everything else.
@@ -30,6 +35,9 @@ func NewEmitter(cfg Config) (*Emitter, error) {
 		kgo.WithLogger(kafkaLog{cfg.Logger}),
 		kgo.ProducerLinger(max(cfg.Linger, 0)),
 		kgo.MaxBufferedRecords(cfg.BufferedRecordsMax),
+		// Without a bound a record would be written minutes after its caller was
+		// told that it was not.
+		kgo.RecordDeliveryTimeout(deliveryTimeout),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("kafka client: %w", err)
@@ -39,14 +47,15 @@ func NewEmitter(cfg Config) (*Emitter, error) {
 
 // Emit writes one record and returns its position once all in-sync replicas
 // have it. It returns ErrFull at once when the buffer is full. When ctx ends
-// first, the record may still have been written.
+// first, the record is dropped unless it is on its way to a broker already: it
+// may have been written.
 func (e *Emitter) Emit(ctx context.Context, topic topology.Topic, key string, value proto.Message, headers ...Header) (Position, error) {
 	type answer struct {
 		at  Position
 		err error
 	}
 	answers := make(chan answer, 1)
-	e.EmitAsync(topic, key, value, func(at Position, err error) { answers <- answer{at, err} }, headers...)
+	e.emit(ctx, topic, key, value, func(at Position, err error) { answers <- answer{at, err} }, headers)
 	select {
 	case a := <-answers:
 		return a.at, a.err
@@ -58,13 +67,17 @@ func (e *Emitter) Emit(ctx context.Context, topic topology.Topic, key string, va
 // EmitAsync is Emit with the answer given to done, which must not block. The
 // order of the records of a key is that of the calls.
 func (e *Emitter) EmitAsync(topic topology.Topic, key string, value proto.Message, done func(Position, error), headers ...Header) {
+	e.emit(context.Background(), topic, key, value, done, headers)
+}
+
+func (e *Emitter) emit(ctx context.Context, topic topology.Topic, key string, value proto.Message, done func(Position, error), headers []Header) {
 	data, err := proto.Marshal(value)
 	if err != nil {
 		done(Position{}, fmt.Errorf("encoding for %s: %w", topic.Name, err))
 		return
 	}
 	r := &kgo.Record{Topic: topic.Name, Key: []byte(key), Value: data, Headers: headers}
-	e.cl.TryProduce(context.Background(), r, func(r *kgo.Record, err error) {
+	e.cl.TryProduce(ctx, r, func(r *kgo.Record, err error) {
 		switch {
 		case errors.Is(err, kgo.ErrMaxBuffered):
 			done(Position{}, ErrFull)

@@ -31,6 +31,7 @@ type metrics struct {
 	timers       *prometheus.CounterVec
 	lag          *prometheus.GaugeVec
 	recovery     *prometheus.GaugeVec
+	recovered    *prometheus.CounterVec
 	assigned     *prometheus.GaugeVec
 	retries      *prometheus.CounterVec
 }
@@ -56,6 +57,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		timers:       counter("timers_emitted_total", "Timer messages sent."),
 		lag:          gauge("lag_records", "Records of this member's partitions that are not yet consumed."),
 		recovery:     gauge("recovery_duration_seconds", "How long this member's tables took to recover, the last time."),
+		recovered:    counter("recovered_records_total", "Table records that were read from the log into the local storage."),
 		assigned:     gauge("assigned_partitions", "Partitions of its inputs that this member owns."),
 		retries:      counter("retries_total", "Attempts of a stage that failed and are made again."),
 	}
@@ -83,7 +85,7 @@ type groupMetrics struct {
 	applied, replayed, rejected, deadLetters prometheus.Counter
 	committed, aborted                       prometheus.Counter
 	batch, duration                          prometheus.Observer
-	restarts, timers, retries                prometheus.Counter
+	restarts, timers, retries, recovered     prometheus.Counter
 	lag, recovery, assigned                  prometheus.Gauge
 
 	mu      sync.Mutex
@@ -107,6 +109,7 @@ func (m *metrics) group(name string) *groupMetrics {
 		retries:     m.retries.WithLabelValues(name),
 		lag:         m.lag.WithLabelValues(name),
 		recovery:    m.recovery.WithLabelValues(name),
+		recovered:   m.recovered.WithLabelValues(name),
 		assigned:    m.assigned.WithLabelValues(name),
 		reasons:     map[string]prometheus.Counter{},
 		reason:      func(r string) prometheus.Counter { return m.reasons.WithLabelValues(name, r) },

@@ -137,7 +137,7 @@ func (r *Runner) once(ctx context.Context) error {
 		goka.WithHasher(NewHash),
 		goka.WithNilHandling(goka.NilProcess),
 		goka.WithPartitionChannelSize(partitionBuffer),
-		goka.WithUpdateCallback(update),
+		goka.WithUpdateCallback(r.update),
 		goka.WithStorageBuilder(r.openPartition),
 		goka.WithTopicManagerBuilder(func([]string) (goka.TopicManager, error) { return tm, nil }),
 		goka.WithProducerBuilder(newProducer(m).builder),
@@ -183,6 +183,12 @@ func openVerified(tm topicManager, store *storage.Store, topic string, partition
 		cfg.Logger.Warn("local table was not of this log: it is rebuilt", "topic", topic, "partition", partition)
 	}
 	return p, nil
+}
+
+// update is Goka's callback for each record of a table that is recovered.
+func (r *Runner) update(ctx goka.UpdateContext, s gokastorage.Storage, key string, value []byte) error {
+	r.metrics.recovered.Inc()
+	return update(ctx, s, key, value)
 }
 
 // update writes a table record to the local storage. Control records only move

@@ -267,6 +267,9 @@ func (s *session) transaction(ctx context.Context, fetches kgo.Fetches, n int) e
 		s.r.metrics.aborted.Inc()
 		return nil // still held: the records are in Goka's hands until Cleanup
 	}
+	if s.ctx.Err() != nil {
+		return nil // revoked with the last mark; run releases
+	}
 	s.release()
 	if err := s.commit(ctx); err != nil {
 		s.r.metrics.aborted.Inc()

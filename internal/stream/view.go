@@ -174,6 +174,7 @@ func (v *View) update(ctx goka.UpdateContext, s gokastorage.Storage, key string,
 	if err := update(ctx, s, key, value); err != nil || key == controlKey {
 		return err
 	}
+	v.metrics.recovered.Inc()
 	v.watch.notify(key)
 	if v.opts.OnUpdate != nil {
 		v.opts.OnUpdate(Update{Key: key, Value: value, Partition: ctx.Partition(), Offset: ctx.Offset()})
