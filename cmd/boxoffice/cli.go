@@ -15,14 +15,14 @@ type cli struct {
 	LogFormat string           `help:"How log lines look: text or json." enum:"text,json" default:"text"`
 	Version   kong.VersionFlag `help:"Print the version and exit."`
 
-	// Demo     demoCommand     `cmd:"" group:"start" help:"Start everything, sell out a large event, check the books."`
-	Up    upCommand    `cmd:"" group:"start" help:"Start everything and keep it running."`
-	Setup setupCommand `cmd:"" group:"start" help:"Bring what the embedded mode needs: the ClickHouse engine."`
-	// Simulate simulateCommand `cmd:"" group:"start" help:"Put load on a running system."`
+	Demo     demoCommand     `cmd:"" group:"start" help:"Start everything, sell out a large event, check the books."`
+	Up       upCommand       `cmd:"" group:"start" help:"Start everything and keep it running."`
+	Setup    setupCommand    `cmd:"" group:"start" help:"Bring what the embedded mode needs: the ClickHouse engine."`
+	Simulate simulateCommand `cmd:"" group:"start" help:"Put load on a running system."`
 	// Bench    benchCommand    `cmd:"" group:"start" help:"Measure throughput, latency, CPU per role and memory."`
 
-	// Report reportCommand `cmd:"" group:"tools" help:"Print a revenue report."`
-	// Verify verifyCommand `cmd:"" group:"tools" help:"Recompute the invariants from the topics, the ledger and ClickHouse."`
+	Report reportCommand `cmd:"" group:"tools" help:"Print a revenue report."`
+	Verify verifyCommand `cmd:"" group:"tools" help:"Recompute the invariants from the topics, the ledger and ClickHouse."`
 	Topics topicsCommand `cmd:"" group:"tools" help:"Create or describe the topics."`
 	Keys   keysCommand   `cmd:"" group:"tools" help:"Make an API key."`
 	Docs   docsCommand   `cmd:"" group:"tools" help:"Write the generated documents."`

@@ -296,12 +296,15 @@ func (s *system) close() error {
 	return errors.Join(s.supervisor.Stop(), s.dir.Close())
 }
 
+// ownProcess names this process among the roles.
+const ownProcess = "boxoffice"
+
 // usage is what each process uses now, by role; the roles inside this process
 // are "boxoffice".
 func (s *system) usage() map[string]child.Usage {
 	usage := map[string]child.Usage{}
 	if own, err := child.UsageOf(os.Getpid()); err == nil {
-		usage["boxoffice"] = own
+		usage[ownProcess] = own
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -315,7 +318,7 @@ func (s *system) usage() map[string]child.Usage {
 
 // pids are the processes by role, for those who want to see one die.
 func (s *system) pids() map[string]int {
-	pids := map[string]int{"boxoffice": os.Getpid()}
+	pids := map[string]int{ownProcess: os.Getpid()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, process := range s.children {
