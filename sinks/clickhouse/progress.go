@@ -97,7 +97,7 @@ func endOffsets(ctx context.Context, admin *kadm.Client) (map[partition]int64, e
 // behind returns how many records each partition lacks before it reaches ends.
 func (s *Sink) behind(ctx context.Context, ends map[partition]int64) (map[partition]int64, error) {
 	committed, err := s.admin.FetchOffsets(ctx, s.cfg.Group)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // unknown until the first member joins
 		return nil, fmt.Errorf("reading the loader's offsets: %w", err)
 	}
 	behind := map[partition]int64{}
