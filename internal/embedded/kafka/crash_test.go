@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -115,9 +116,9 @@ func (c *copier) run(ctx context.Context) error {
 
 var errBroken = errors.New("the copier is broken")
 
-func (c *copier) session(ctx context.Context) error {
-	s, err := kgo.NewGroupTransactSession(
-		kgo.SeedBrokers(c.brokers...), kgo.ConsumerGroup("copier"), kgo.ConsumeTopics("in"),
+func newCopySession(brokers []string) (*kgo.GroupTransactSession, error) {
+	return kgo.NewGroupTransactSession(
+		kgo.SeedBrokers(brokers...), kgo.ConsumerGroup("copier"), kgo.ConsumeTopics("in"),
 		kgo.InstanceID("copier-1"), kgo.TransactionalID("copier-1"), kgo.TransactionTimeout(10*time.Second),
 		kgo.SessionTimeout(6*time.Second), kgo.Balancers(kgo.RangeBalancer()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
@@ -125,6 +126,21 @@ func (c *copier) session(ctx context.Context) error {
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
 		kgo.RetryTimeout(5*time.Second), kgo.RecordDeliveryTimeout(5*time.Second),
 	)
+}
+
+// produceCopies writes every record to both sides.
+func produceCopies(ctx context.Context, s *kgo.GroupTransactSession, records []*kgo.Record) error {
+	var failed kgo.FirstErrPromise
+	for _, r := range records {
+		for _, topic := range []string{"left", "right"} {
+			s.Produce(ctx, &kgo.Record{Topic: topic, Partition: r.Partition, Key: r.Key, Value: r.Value}, failed.Promise())
+		}
+	}
+	return failed.Err()
+}
+
+func (c *copier) session(ctx context.Context) error {
+	s, err := newCopySession(c.brokers)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errBroken, err)
 	}
@@ -150,13 +166,7 @@ func (c *copier) batch(ctx context.Context, s *kgo.GroupTransactSession) error {
 	if err := s.Begin(); err != nil {
 		return err
 	}
-	var failed kgo.FirstErrPromise
-	fetches.EachRecord(func(r *kgo.Record) {
-		for _, topic := range []string{"left", "right"} {
-			s.Produce(ctx, &kgo.Record{Topic: topic, Partition: r.Partition, Key: r.Key, Value: r.Value}, failed.Promise())
-		}
-	})
-	commit := failed.Err() == nil
+	commit := produceCopies(ctx, s, fetches.Records()) == nil
 	committed, err := s.End(ctx, kgo.TransactionEndTry(commit))
 	if err != nil {
 		return err
@@ -238,13 +248,18 @@ func wantEachOnce(tb testing.TB, topic string, values []string, n int) {
 
 func head(s []int) []int { return s[:min(len(s), 10)] }
 
+var (
+	killsFlag = flag.Int("kills", 4, "how often TestKilledBroker kills the broker")
+	seedFlag  = flag.Uint64("seed", 0, "seed of the moments; 0 draws one")
+)
+
 // I5: the broker's process is killed again and again while one client produces
 // and another copies in transactions. What was produced is there once, and what
 // was copied is there once on both sides: nothing is lost, doubled or committed by
 // half.
 func TestKilledBroker(t *testing.T) {
 	t.Parallel()
-	const records, kills = 8_000, 4
+	records := 2_000 * *killsFlag
 	broker, brokers := startBroker(t, t.TempDir())
 	createTopics(t, brokers, 8, "in", "left", "right")
 	ctx, cancel := context.WithTimeout(context.Background(), 4*deadline)
@@ -257,13 +272,13 @@ func TestKilledBroker(t *testing.T) {
 	copied := make(chan error, 1)
 	go func() { copied <- c.run(copyCtx) }()
 
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any
-	if s := os.Getenv("SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
+	seed := *seedFlag
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano()) //nolint:gosec // any will do
 	}
-	t.Logf("seed %d", seed)
+	t.Logf("to repeat: -seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // no secret
-	for range kills {
+	for range *killsFlag {
 		killAfter(ctx, t, broker, &c.commits, int64(1+random.IntN(12)), time.Duration(random.IntN(3000))*time.Microsecond)
 	}
 	if err := <-produced; err != nil {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,7 +46,9 @@ type journalEntry struct {
 }
 
 type stagedOffset struct {
-	Topic       string  `json:"topic"`
+	// Topic is empty when the client named the topic by its id, as new ones do.
+	Topic       string  `json:"topic,omitempty"`
+	TopicID     []byte  `json:"topic_id,omitempty"`
 	Partition   int32   `json:"partition"`
 	Offset      int64   `json:"offset"`
 	LeaderEpoch int32   `json:"leader_epoch"`
@@ -131,8 +134,12 @@ func (j *journal) write(e journalEntry) error {
 func (j *journal) stage(req *kmsg.TxnOffsetCommitRequest) error {
 	e := journalEntry{Kind: staged, Producer: req.ProducerID, Epoch: req.ProducerEpoch, Group: req.Group}
 	for _, t := range req.Topics {
+		var id []byte
+		if t.TopicID != [16]byte{} {
+			id = bytes.Clone(t.TopicID[:])
+		}
 		for _, p := range t.Partitions {
-			e.Offsets = append(e.Offsets, stagedOffset{t.Topic, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata})
+			e.Offsets = append(e.Offsets, stagedOffset{t.Topic, id, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata})
 		}
 	}
 	s := j.open[e.Producer]

@@ -2,7 +2,11 @@ package kafka
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 )
@@ -28,7 +32,9 @@ type producer struct {
 	epoch         int16
 	transactional string // empty for one that is idempotent only
 	timeoutMS     int32
-	lastCommitted bool // whether its last transaction was committed
+	// lastCommitted is whether the transaction of the epoch before was committed;
+	// a client that asks again to end that one is told so.
+	lastCommitted bool
 }
 
 // readProducers returns the live producers by id. A transactional id has one: when
@@ -36,6 +42,7 @@ type producer struct {
 func readProducers(dir string) (map[int64]*producer, error) {
 	all := map[int64]*producer{}
 	current := map[string]int64{}
+	ended := int64(-1) // the producer whose transaction the entry before has ended
 	err := readLog(filepath.Join(dir, producersLog), func(data []byte) error {
 		var e producerEntry
 		if err := json.Unmarshal(data, &e); err != nil {
@@ -44,8 +51,9 @@ func readProducers(dir string) (map[int64]*producer, error) {
 		p := all[e.ID]
 		switch {
 		case e.Type == "init":
-			// The entry follows the transaction's end, whose outcome stays known.
-			committed := p != nil && p.lastCommitted
+			// An end is followed by the next epoch. Without an end this is a client's
+			// fresh start, which aborts what was open.
+			committed := p != nil && ended == e.ID && p.lastCommitted
 			if e.Commit != nil {
 				committed = *e.Commit
 			}
@@ -59,6 +67,10 @@ func readProducers(dir string) (map[int64]*producer, error) {
 		case p != nil:
 			p.epoch = e.Epoch
 			p.lastCommitted = e.Commit != nil && *e.Commit
+		}
+		ended = -1
+		if e.Type == "endtx" {
+			ended = e.ID
 		}
 		return nil
 	})
@@ -94,23 +106,61 @@ type groupEntry struct {
 	CommittedAtMS *int64  `json:"lc,omitempty"`
 }
 
+// readTopicNames returns the topics' names by their ids.
+func readTopicNames(dir string) (map[[16]byte]string, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, "topics.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // killed before there was a topic
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all struct {
+		Topics []struct {
+			Name string `json:"name"`
+			ID   []byte `json:"id"`
+		} `json:"topics"`
+	}
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return nil, fmt.Errorf("reading topics.json: %w", err)
+	}
+	names := make(map[[16]byte]string, len(all.Topics))
+	for _, t := range all.Topics {
+		if len(t.ID) != len([16]byte{}) {
+			return nil, fmt.Errorf("topics.json has an id of %d bytes for %s", len(t.ID), t.Name)
+		}
+		names[[16]byte(t.ID)] = t.Name
+	}
+	return names, nil
+}
+
 // commitOffsets adds committed offsets to groups.log; the last entry of a
 // partition counts.
 func commitOffsets(dir string, nowMS int64, entries []journalEntry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	names, err := readTopicNames(dir)
+	if err != nil {
+		return err
+	}
 	var log []byte
 	for _, e := range entries {
 		for _, o := range e.Offsets {
-			var err error
+			topic := o.Topic
+			if topic == "" && len(o.TopicID) == len([16]byte{}) {
+				topic = names[[16]byte(o.TopicID)]
+			}
+			if topic == "" {
+				continue // deleted meanwhile; the broker refused it
+			}
 			log, err = appendFrame(log, groupEntry{
-				"commit", e.Group, o.Topic, o.Partition, o.Offset, o.LeaderEpoch, o.Metadata, &nowMS,
+				"commit", e.Group, topic, o.Partition, o.Offset, o.LeaderEpoch, o.Metadata, &nowMS,
 			})
 			if err != nil {
 				return err
 			}
 		}
-	}
-	if len(log) == 0 {
-		return nil
 	}
 	return appendFile(filepath.Join(dir, groupsLog), log)
 }
