@@ -129,10 +129,12 @@ func (s *Server) seen(id uuid.UUID, digest [32]byte) (bool, error) {
 // accept writes a prepared registration.
 func (s *Server) accept(ctx context.Context, r *registering) (stream.Position, error) {
 	position, err := s.produce(ctx, &r.command)
-	if err == nil {
-		s.recent.accepted(r.id, r.digest)
+	if err != nil {
+		// Should it have been written after all, it is found there.
+		return position, problem.From(err).About(registrationPath(r.id))
 	}
-	return position, err
+	s.recent.accepted(r.id, r.digest)
+	return position, nil
 }
 
 // cancelRegistration asks to cancel a registration, whole or by line.

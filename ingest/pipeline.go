@@ -179,7 +179,7 @@ func (s *Server) settle(ctx context.Context, b batch, p *pending, timer *time.Ti
 			return w.position, nil
 		}
 		if !errors.Is(w.err, stream.ErrFull) || time.Since(p.start) >= s.cfg.ProduceTimeout || ctx.Err() != nil {
-			return stream.Position{}, produceProblem(w.err)
+			return stream.Position{}, problem.From(produceProblem(w.err)).About(registrationPath(p.id))
 		}
 		timer.Reset(pause)
 		<-timer.C

@@ -47,5 +47,5 @@ func produceProblem(err error) error {
 	case errors.Is(err, stream.ErrFull):
 		return problem.New(problem.Overloaded, "More comes in than can be written right now; nothing was accepted. Repeat the request with the same idempotency key after Retry-After.")
 	}
-	return problem.New(problem.KafkaUnavailable, "Kafka did not acknowledge the command in time; it was not accepted. Repeat the request with the same idempotency key after Retry-After.").Because(err)
+	return problem.New(problem.KafkaUnavailable, "Kafka did not acknowledge the command in time, so it is not accepted as far as this instance knows. Repeat the request with the same idempotency key after Retry-After: it counts once.").Because(err)
 }

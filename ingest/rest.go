@@ -103,6 +103,12 @@ func (s *Server) guarded(rt route, w http.ResponseWriter, r *http.Request) (stat
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) int {
 	p := problem.From(err)
 	s.note(r.Context(), p)
+	if r.ContentLength < 0 {
+		// A stream that is refused is not read to its end first, which net/http
+		// does otherwise: its caller may be waiting for our answer.
+		_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 always is
+		w.Header()["Connection"] = []string{"close"}
+	}
 	p.Write(w)
 	return p.Status()
 }

@@ -82,7 +82,7 @@ var catalogue = []Definition{
 	},
 	{
 		Code: APIKeyUnknown, Status: http.StatusUnauthorized, RPC: connect.CodeUnauthenticated,
-		Title: "The API key is unknown or has expired.", Remedy: "Use a key that is listed in the key file, or make one with `boxoffice keys new`.",
+		Title: "The API key is unknown or has expired.", Remedy: "Use a key that is listed in the key file, or make one with `boxoffice keys`.",
 	},
 	{
 		Code: ScopeMissing, Status: http.StatusForbidden, RPC: connect.CodePermissionDenied,
@@ -160,7 +160,8 @@ var catalogue = []Definition{
 	},
 	{
 		Code: KafkaUnavailable, Status: http.StatusServiceUnavailable, RPC: connect.CodeUnavailable, RetryAfterSeconds: 2,
-		Title: "Kafka did not acknowledge the command in time. It was not accepted.", Remedy: "Repeat the request with the same idempotency key after Retry-After; should the first one have been written after all, it counts once.",
+		Title:  "Kafka did not acknowledge the command in time, so it is not accepted as far as this instance knows.",
+		Remedy: "Repeat the request with the same idempotency key after Retry-After: should the first one have been written after all, it counts once. The instance, where there is one, tells whether it was.",
 	},
 	{
 		Code: ViewRecovering, Status: http.StatusServiceUnavailable, RPC: connect.CodeUnavailable, RetryAfterSeconds: 1,
