@@ -22,7 +22,7 @@ type demoCommand struct {
 	saleFlags `embed:""`
 	sagaFlags `embed:""`
 	JSON      string `help:"File that gets the figures as JSON." name:"json" type:"path" placeholder:"FILE"`
-	Profile   string `help:"File that gets the CPU profile of the sale, for 'go tool pprof'." type:"path" placeholder:"FILE"`
+	Profiles  string `help:"Folder that gets CPU profiles, one a process, for 'go tool pprof'." type:"path" placeholder:"DIR"`
 	DataDir   string `help:"Folder of everything that is kept. Default: a temporary one." type:"path" placeholder:"DIR"`
 	Keep      bool   `help:"Keep the data folder and go on running after the sale, until Ctrl-C."`
 	Processes bool   `help:"Run every role as a process of its own."`
@@ -88,12 +88,17 @@ func (c *demoCommand) folder() (dir string, remove func(), err error) {
 }
 
 func (c *demoCommand) open(ctx context.Context, env *environment, dir string) (*system, error) {
+	if c.Profiles != "" {
+		if err := os.MkdirAll(c.Profiles, 0o755); err != nil {
+			return nil, usagef("--profiles: %v", err)
+		}
+	}
 	free, err := ports.Free(8)
 	if err != nil {
 		return nil, err
 	}
 	return openSystem(ctx, env, systemOptions{
-		dataDir: dir, command: "boxoffice demo", processes: c.Processes, chdbLib: c.ChdbLib, saga: c.sagaFlags,
+		dataDir: dir, command: "boxoffice demo", processes: c.Processes, chdbLib: c.ChdbLib, saga: c.sagaFlags, profileDir: c.Profiles,
 		ports: systemPorts{
 			kafka: [3]int(free[:3]), clickhouse: free[3], provider: free[4],
 			ingest: free[5], views: free[6], metrics: free[7],
@@ -126,8 +131,8 @@ func (c *demoCommand) sellAndCheck(ctx context.Context, env *environment, s *sys
 	if o.usage, err = meter.stop(); err != nil {
 		return nil, err
 	}
-	if c.Profile != "" {
-		if err := os.WriteFile(c.Profile, o.usage.profile, 0o644); err != nil {
+	if c.Profiles != "" {
+		if err := os.WriteFile(filepath.Join(c.Profiles, ownProcess+".pprof"), o.usage.profile, 0o644); err != nil {
 			return nil, fmt.Errorf("write the CPU profile: %w", err)
 		}
 	}

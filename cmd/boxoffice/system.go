@@ -44,9 +44,11 @@ type systemOptions struct {
 	ports     systemPorts
 	processes bool // every role alone
 	chdbLib   string
-	saga      sagaFlags
-	provider  []string // further flags of the provider
-	say       func(format string, args ...any)
+	// profileDir gets a CPU profile of every child; empty for none.
+	profileDir string
+	saga       sagaFlags
+	provider   []string // further flags of the provider
+	say        func(format string, args ...any)
 }
 
 // system is everything embedded: Kafka, ClickHouse and the provider as
@@ -141,7 +143,7 @@ func (s *system) startEngines(ctx context.Context, library string) error {
 func (s *system) startChild(ctx context.Context, name string, args []string) error {
 	started := time.Now()
 	process, err := child.New(child.Spec{
-		Name: name, Args: append(args, "--child", "--log-level", s.env.logLevel.String()),
+		Name: name, Args: append(args, s.childArgs(name)...),
 		Logger: s.env.log, Output: s.output, Grace: time.Minute,
 	})
 	if err != nil {
@@ -155,6 +157,14 @@ func (s *system) startChild(ctx context.Context, name string, args []string) err
 	}
 	s.options.say("%s is ready after %s", name, time.Since(started).Round(10*time.Millisecond))
 	return nil
+}
+
+func (s *system) childArgs(name string) []string {
+	args := []string{"--child", "--log-level", s.env.logLevel.String()}
+	if s.options.profileDir != "" {
+		args = append(args, "--cpu-profile", filepath.Join(s.options.profileDir, name+".pprof"))
+	}
+	return args
 }
 
 func (s *system) ensureTopics(ctx context.Context) error {
