@@ -74,13 +74,11 @@ func (r *run) sendBatch(ctx context.Context, batch []due) (left []due, err error
 	lines := bufio.NewScanner(&buf.answer)
 	lines.Buffer(nil, lineMax)
 	for lines.Scan() {
-		i, again, err := r.batchLine(ctx, lines.Bytes(), batch, now)
-		if err != nil {
-			return nil, err
+		if i, ok := r.batchLine(ctx, lines.Bytes(), batch, now); ok {
+			answered[i] = true
 		}
-		answered[i] = !again
 	}
-	// A batch may end early; what has no answer goes again.
+	// A batch may end early; what has no definite answer goes again.
 	for i := range batch {
 		switch {
 		case answered[i]:
@@ -93,47 +91,47 @@ func (r *run) sendBatch(ctx context.Context, batch []due) (left []due, err error
 	return left, nil
 }
 
-var errBatchAnswer = errors.New("a line of the batch's answer cannot be read")
+var errNoNumber = errors.New("no such number")
 
 // batchLine takes one line of the answer, {"index":n,"status":s,...}, and reports
-// whether its request is to be sent again.
-func (r *run) batchLine(ctx context.Context, line []byte, batch []due, now time.Time) (i int, again bool, err error) {
-	i, err = numberIn(line, "index")
-	if err != nil || i < 0 || i >= len(batch) {
-		return 0, false, fmt.Errorf("%w: %.100s", errBatchAnswer, line)
+// which request of the batch it answers; ok is false when it is no definite
+// answer to any.
+func (r *run) batchLine(ctx context.Context, line []byte, batch []due, now time.Time) (i int, ok bool) {
+	i, err := numberIn(line, "index")
+	if err != nil || i >= len(batch) {
+		return 0, false
 	}
 	status, err := numberIn(line, "status")
 	if err != nil {
-		return 0, false, fmt.Errorf("%w: %.100s", errBatchAnswer, line)
+		return 0, false
 	}
 	if status == http.StatusAccepted {
 		id, err := idIn(line, "registration_id")
 		if err != nil {
-			return 0, false, err
+			return 0, false
 		}
 		r.accepted(&batch[i].Request, id, batch[i].intended, now)
-		return i, false, nil
+		return i, true
 	}
-	refusal := &Refusal{Status: status}
-	answer := struct {
-		Problem *Refusal `json:"problem"`
-	}{refusal}
+	var answer struct {
+		Problem Refusal `json:"problem"`
+	}
 	if err := json.Unmarshal(line, &answer); err != nil {
-		return 0, false, fmt.Errorf("%w: %.100s", errBatchAnswer, line)
+		return 0, false
 	}
-	refusal.Status = status
-	if passing(refusal) {
-		return i, true, nil
+	answer.Problem.Status = status
+	if passing(&answer.Problem) {
+		return 0, false
 	}
-	r.refused(ctx, refusal)
-	return i, false, nil
+	r.refused(ctx, &answer.Problem)
+	return i, true
 }
 
 // numberIn reads a whole number of a JSON object, without decoding the rest.
 func numberIn(line []byte, member string) (int, error) {
 	_, rest, ok := bytes.Cut(line, []byte(`"`+member+`":`))
 	if !ok {
-		return 0, errBatchAnswer
+		return 0, errNoNumber
 	}
 	end := 0
 	for end < len(rest) && rest[end] >= '0' && rest[end] <= '9' {

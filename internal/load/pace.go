@@ -28,7 +28,7 @@ func newPace(total int, rate float64, undecidedMax int, start time.Time) *pace {
 
 // due is when request n is to be sent in an open loop.
 func (p *pace) due(n int64) time.Time {
-	return p.start.Add(time.Duration(float64(n) / p.rate * float64(time.Second)))
+	return p.start.Add(time.Duration(float64(n) * float64(time.Second) / p.rate))
 }
 
 // take waits for the next request; ok is false when there is none any more or
