@@ -114,8 +114,10 @@ func openTables(cfg stream.Config) (*tables, []part, error) {
 		to    **stream.View
 		table topology.Topic
 	}{
-		{&t.registrations, topology.RegistrationsTable}, {&t.payments, topology.PaymentsTable},
-		{&t.events, topology.CatalogTable}, {&t.attendees, topology.AttendeesTable},
+		{&t.registrations, topology.RegistrationsTable},
+		{&t.payments, topology.PaymentsTable},
+		{&t.events, topology.CatalogTable},
+		{&t.attendees, topology.AttendeesTable},
 	} {
 		view, err := stream.NewView(cfg, "views", v.table, stream.ViewOptions{})
 		if err != nil {

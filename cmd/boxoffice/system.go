@@ -32,11 +32,6 @@ type systemPorts struct {
 	clickhouse, provider, ingest, views, metrics int
 }
 
-// defaultPorts are those that `up` takes.
-func defaultPorts() systemPorts {
-	return systemPorts{kafka: [3]int{9092, 9093, 9094}, clickhouse: 8123, provider: 8090, ingest: 8080, views: 8081, metrics: 9464}
-}
-
 // systemOptions say how everything embedded is started.
 type systemOptions struct {
 	dataDir   string
@@ -258,8 +253,10 @@ func (s *system) newServers(lookups *tables, r *availability.Index) ([]part, err
 func (s *system) startRoleProcesses(ctx context.Context) error {
 	s.options.say("starting every role as a process of its own")
 	common := func(role string) []string {
-		return []string{"--kafka-brokers", strings.Join(s.brokers, ","), "--member", "embedded",
-			"--data-dir", filepath.Join(s.dir.Tables(), role), "--metrics-addr", "127.0.0.1:0", "--compression", embeddedCompression}
+		return []string{
+			"--kafka-brokers", strings.Join(s.brokers, ","), "--member", "embedded",
+			"--data-dir", filepath.Join(s.dir.Tables(), role), "--metrics-addr", "127.0.0.1:0", "--compression", embeddedCompression,
+		}
 	}
 	saga := []string{"--hold-timeout", s.options.saga.HoldTimeout.String(), "--charge-timeout", s.options.saga.ChargeTimeout.String()}
 	p := s.options.ports
@@ -274,8 +271,10 @@ func (s *system) startRoleProcesses(ctx context.Context) error {
 	}
 	add("sink", append([]string{"sink", "--clickhouse-url", s.clickhouseURL}, common("sink")...)...)
 	add("views", append([]string{"views", "--views-addr", loopback(p.views), "--keys-file", s.access.keysFile}, common("views")...)...)
-	add("ingest", append([]string{"ingest", "--ingest-addr", loopback(p.ingest), "--views-url", s.viewsURL,
-		"--keys-file", s.access.keysFile, "--sealing-key-file", s.access.sealingFile}, common("ingest")...)...)
+	add("ingest", append([]string{
+		"ingest", "--ingest-addr", loopback(p.ingest), "--views-url", s.viewsURL,
+		"--keys-file", s.access.keysFile, "--sealing-key-file", s.access.sealingFile,
+	}, common("ingest")...)...)
 	for _, r := range roles {
 		if err := s.startChild(ctx, r.name, r.args); err != nil {
 			return err
@@ -324,15 +323,4 @@ func (s *system) usage() map[string]child.Usage {
 		}
 	}
 	return usage
-}
-
-// pids are the processes by role, for those who want to see one die.
-func (s *system) pids() map[string]int {
-	pids := map[string]int{ownProcess: os.Getpid()}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name, process := range s.children {
-		pids[name] = process.State().PID
-	}
-	return pids
 }

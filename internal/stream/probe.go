@@ -103,6 +103,9 @@ func logEnd(ctx context.Context, adm *kadm.Client, cl *kgo.Client, topic string,
 		return -1, fmt.Errorf("fetch %s/%d: the answer is of another partition", topic, partition)
 	}
 	part := &resp.Topics[0].Partitions[0]
+	if part.ErrorCode == kerr.OffsetOutOfRange.Code {
+		return endAfterStart(ctx, adm, cl, topic, partition, from)
+	}
 	if err := kerr.ErrorForCode(part.ErrorCode); err != nil {
 		return -1, fmt.Errorf("fetch %s/%d: %w", topic, partition, err)
 	}
@@ -114,4 +117,17 @@ func logEnd(ctx context.Context, adm *kadm.Client, cl *kgo.Client, topic string,
 		return part.HighWatermark, nil
 	}
 	return -1, nil
+}
+
+// endAfterStart is logEnd for an offset that the log does not hold any more.
+func endAfterStart(ctx context.Context, adm *kadm.Client, cl *kgo.Client, topic string, partition int32, from int64) (int64, error) {
+	starts, err := adm.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return -1, fmt.Errorf("offsets of %s: %w", topic, err)
+	}
+	start, ok := starts.Lookup(topic, partition)
+	if !ok || start.Err != nil || start.Offset <= from {
+		return -1, fmt.Errorf("%s/%d has no offset %d: %w", topic, partition, from, errors.Join(kerr.OffsetOutOfRange, start.Err))
+	}
+	return logEnd(ctx, adm, cl, topic, partition, start.Offset)
 }

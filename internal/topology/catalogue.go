@@ -79,52 +79,68 @@ var (
 	AttendeesTable = table("attendees", "attendee id", "the attendees' registrations", message[pb.Attendee])
 
 	// DeadLetters is written by every group and belongs to none.
-	DeadLetters = Topic{Name: "dead-letters", Key: "key of the original record", Cleanup: Delete,
-		Retention: month, About: "records that could not be handled, with the reason in their headers"}
+	DeadLetters = Topic{
+		Name: "dead-letters", Key: "key of the original record", Cleanup: Delete,
+		Retention: month, About: "records that could not be handled, with the reason in their headers",
+	}
 )
 
 // The groups.
 var (
-	Catalog = Group{Name: "catalog", Kind: Stateful, Key: "event id",
+	Catalog = Group{
+		Name: "catalog", Kind: Stateful, Key: "event id",
 		Inputs:  []Topic{CatalogCommands, BlockEvents},
 		Outputs: []Topic{CatalogEvents, SeatCommands},
 		Table:   CatalogTable,
-		About:   "reference data: events, ticket types and their seat blocks"}
+		About:   "reference data: events, ticket types and their seat blocks",
+	}
 
-	Registrations = Group{Name: "registrations", Kind: Stateful, Key: "registration id",
+	Registrations = Group{
+		Name: "registrations", Kind: Stateful, Key: "registration id",
 		Inputs:  []Topic{RegistrationCommands, SeatEvents, PaymentEvents, AttendeeEvents, RegistrationTimers},
 		Timers:  RegistrationTimers,
 		Outputs: []Topic{RegistrationEvents, SeatCommands, PaymentCommands, AttendeeUpdates},
 		Table:   RegistrationsTable,
-		About:   "the saga: seats, money and one decision per registration"}
+		About:   "the saga: seats, money and one decision per registration",
+	}
 
-	Inventory = Group{Name: "inventory", Kind: Stateful, Key: "seat block",
+	Inventory = Group{
+		Name: "inventory", Kind: Stateful, Key: "seat block",
 		Inputs:  []Topic{SeatCommands},
 		Outputs: []Topic{SeatEvents, BlockEvents},
 		Table:   InventoryTable,
-		About:   "seat blocks: never sells a seat twice"}
+		About:   "seat blocks: never sells a seat twice",
+	}
 
-	Payments = Group{Name: "payments", Kind: Stateful, Key: "payment id",
+	Payments = Group{
+		Name: "payments", Kind: Stateful, Key: "payment id",
 		Inputs:  []Topic{PaymentCommands, GatewayResults, PaymentTimers},
 		Timers:  PaymentTimers,
 		Outputs: []Topic{PaymentEvents, GatewayRequests},
 		Table:   PaymentsTable,
-		About:   "the money state machine: asks the gateway, never calls it inline"}
+		About:   "the money state machine: asks the gateway, never calls it inline",
+	}
 
-	Gateway = Group{Name: "gateway", Kind: Outside, Key: "payment id",
+	Gateway = Group{
+		Name: "gateway", Kind: Outside, Key: "payment id",
 		Inputs:  []Topic{GatewayRequests},
 		Outputs: []Topic{GatewayResults},
-		About:   "calls the payment provider, one request per payment at a time"}
+		About:   "calls the payment provider, one request per payment at a time",
+	}
 
-	Attendees = Group{Name: "attendees", Kind: Stateful, Key: "attendee id",
+	Attendees = Group{
+		Name: "attendees", Kind: Stateful, Key: "attendee id",
 		Inputs:  []Topic{AttendeeUpdates},
 		Outputs: []Topic{AttendeeEvents},
 		Table:   AttendeesTable,
-		About:   "an attendee's registrations, the limit per event, and the sealed personal data"}
+		About:   "an attendee's registrations, the limit per event, and the sealed personal data",
+	}
 
-	ClickHouseSink = Group{Name: "clickhouse-sink", Kind: Outside, Key: "any",
+	ClickHouseSink = Group{
+		Name: "clickhouse-sink", Kind: Outside, Key: "any",
 		Inputs: []Topic{CatalogEvents, RegistrationEvents, PaymentEvents, SeatEvents, BlockEvents},
-		About:  "loads ClickHouse in columnar batches"}
+		About:  "loads ClickHouse in columnar batches",
+	}
 )
 
 // Groups lists every group in the order of the data's way.

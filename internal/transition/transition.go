@@ -41,12 +41,12 @@ type Output struct {
 type Verdict uint8
 
 const (
-	// Applied: the message moved the state.
+	// Applied means that the message moved the state.
 	Applied Verdict = iota + 1
-	// Replayed: the message was known already (or a duplicate); at most what
+	// Replayed means that the message was known already (or a duplicate); at most what
 	// the state still waits for was sent again.
 	Replayed
-	// Rejected: a well-formed message was refused for a business reason, which
+	// Rejected means that a well-formed message was refused for a business reason, which
 	// Effect.Reason names; the state may record the refusal.
 	Rejected
 )

@@ -342,7 +342,7 @@ func (b *books) find(topic topology.Topic, key string, n int) *message {
 }
 
 // brokers produces the world and commits what its groups have read: all of it.
-func (b *books) brokers(t *testing.T) []string {
+func (b *books) brokers(t testing.TB) []string {
 	t.Helper()
 	var topics []string
 	for _, topic := range topology.Topics() {
@@ -386,33 +386,38 @@ func (b *books) brokers(t *testing.T) []string {
 	return cluster.ListenAddrs()
 }
 
-// produce appends the world in order; each table value carries the position of
-// its key's last command.
-func (b *books) produce(t *testing.T, client *kgo.Client) {
+// produce appends the world in order, commands first; each table value carries the
+// position of its key's last command.
+func (b *books) produce(t testing.TB, client *kgo.Client) {
 	t.Helper()
 	answered := map[string]*pb.CommandResult{}
-	for pass := range 2 {
+	var rest []*kgo.Record
+	for _, command := range []bool{true, false} {
 		for _, m := range b.messages {
-			command := m.topic.Name == topology.RegistrationCommands.Name
-			if m.gone || command != (pass == 0) {
+			if m.gone || command != (m.topic.Name == topology.RegistrationCommands.Name) {
 				continue
 			}
 			if r, ok := m.value.(*pb.Registration); ok && r.LastCommand == nil && m.topic.Name == topology.RegistrationsTable.Name {
 				r.LastCommand = answered[m.key]
 			}
 			r := record(t, m)
+			if !command {
+				rest = append(rest, r)
+				continue
+			}
 			if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 				t.Fatal(err)
 			}
-			if command {
-				answered[m.key] = &pb.CommandResult{Partition: r.Partition, Offset: r.Offset, Verdict: pb.CommandVerdict_COMMAND_VERDICT_APPLIED}
-			}
+			answered[m.key] = &pb.CommandResult{Partition: r.Partition, Offset: r.Offset, Verdict: pb.CommandVerdict_COMMAND_VERDICT_APPLIED}
 		}
+	}
+	if err := client.ProduceSync(t.Context(), rest...).FirstErr(); err != nil {
+		t.Fatal(err)
 	}
 }
 
 // provider serves the world's ledger.
-func (b *books) provider(t *testing.T) string {
+func (b *books) provider(t testing.TB) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		after, err := strconv.ParseUint(r.URL.Query().Get("after"), 10, 64)
@@ -432,7 +437,7 @@ func (b *books) provider(t *testing.T) string {
 }
 
 // options produces the world and says where it is.
-func (b *books) options(t *testing.T) Options {
+func (b *books) options(t testing.TB) Options {
 	t.Helper()
 	return Options{Brokers: b.brokers(t), ProviderURL: b.provider(t), Logger: slog.New(slog.DiscardHandler), AtRest: true}
 }

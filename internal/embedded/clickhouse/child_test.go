@@ -6,10 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,7 +24,7 @@ import (
 )
 
 // children are the programs that this test binary plays for the tests that need a process of their own.
-var children = map[string]func() int{"serve": serveChild}
+var children = map[string]func() int{"serve": serveChild, "reopen": reopenChild}
 
 // serveChild runs a server with the options in its environment until SIGTERM, and prints its address first.
 func serveChild() int {
@@ -51,6 +53,43 @@ func serveChild() int {
 	}
 	fmt.Println("stopped")
 	return 0
+}
+
+// reopenChild opens one directory after the other, adds a row to each and prints how many it has.
+func reopenChild() int {
+	library, err := clickhouse.Locate("", os.Getenv("BOXOFFICE_CHDB_LIB"))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	for _, dir := range filepath.SplitList(os.Getenv("BOXOFFICE_TEST_DIRS")) {
+		if err := addRow(library, dir); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
+	return 0
+}
+
+func addRow(library, dir string) error {
+	server, err := clickhouse.Open(clickhouse.Options{Library: library, DataDir: dir})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(ctx) }()
+	for _, statement := range []string{"CREATE TABLE IF NOT EXISTS t (n UInt8) ENGINE = MergeTree ORDER BY n", "INSERT INTO t VALUES (1)", "SELECT count() FROM t"} {
+		response, err := http.Post("http://"+server.Addr(), "text/plain", strings.NewReader(statement))
+		if err != nil {
+			return err
+		}
+		_, _ = io.Copy(os.Stdout, response.Body)
+		_ = response.Body.Close()
+	}
+	cancel()
+	return <-stopped
 }
 
 // child is a server in a process of its own.
@@ -158,23 +197,6 @@ func (c *child) stop(t *testing.T) {
 	if err := c.cmd.Wait(); err != nil {
 		t.Fatalf("on SIGTERM the server ended with %v: %s", err, c.errors())
 	}
-}
-
-// residentMB is the child's resident memory as field (VmRSS, VmHWM, RssAnon) of its status says.
-func (c *child) residentMB(t *testing.T, field string) int {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		var kb int
-		if n, _ := fmt.Sscanf(line, field+": %d kB", &kb); n == 1 {
-			return kb >> 10
-		}
-	}
-	t.Fatalf("no %s in %s", field, status)
-	return 0
 }
 
 type writerFunc func([]byte) (int, error)

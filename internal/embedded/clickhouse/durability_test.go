@@ -42,26 +42,3 @@ func TestAcknowledgedRowsSurviveKill(t *testing.T) {
 		c.kill(t)
 	}
 }
-
-// Memory stays bounded through a load of three million rows and a query that merges all of them.
-func TestMemoryStaysBounded(t *testing.T) {
-	t.Parallel()
-	c := serve(t, t.TempDir())
-	conn := c.connect(t)
-	idle := c.residentMB(t, "VmRSS")
-	execute(t, conn, "CREATE TABLE t (n UInt64, s String) ENGINE = ReplacingMergeTree ORDER BY n")
-	const batches, size = 60, 50_000
-	for batch := range batches {
-		insertNumbers(t, conn, "t", batch*size, size)
-	}
-	loaded := c.residentMB(t, "VmRSS")
-	if got := value[uint64](t, conn, "SELECT count() FROM t FINAL WHERE NOT ignore(s)"); got != batches*size {
-		t.Fatalf("%d rows, not %d", got, batches*size)
-	}
-	peak := c.residentMB(t, "VmHWM")
-	t.Logf("resident MB: idle %d, loaded %d, after FINAL %d, peak %d", idle, loaded, c.residentMB(t, "VmRSS"), peak)
-	const limit = 800 // the engine's own 600 and the library's mapped pages
-	if peak > limit {
-		t.Fatalf("the server's memory reached %d MB", peak)
-	}
-}

@@ -28,7 +28,6 @@ const (
 	codeReadonly         = 164
 	codeTooManyQueries   = 202
 	codeQueryTooLarge    = 229
-	codeCancelled        = 394
 	codeResultTooLarge   = 396
 	codeUnknownException = 1002
 )

@@ -38,7 +38,7 @@ func (s statement) reads() bool {
 func parseStatement(text []byte) statement {
 	sc := scanner{text: text}
 	first := sc.next()
-	s := statement{first: strings.ToUpper(first.String(text))}
+	s := statement{first: strings.ToUpper(first.of(text))}
 	if s.first == "INSERT" && s.parseInsert(&sc) {
 		return s
 	}
@@ -63,7 +63,7 @@ func (s *statement) parseTail(sc scanner) {
 			// SELECT format FROM t is no FORMAT clause: only SETTINGS or the end may follow one.
 			rest := sc
 			if after := rest.next(); after.kind == none || after.is(sc.text, ";") || after.isWord(sc.text, "SETTINGS") {
-				s.format = t.String(sc.text)
+				s.format = t.of(sc.text)
 			}
 		}
 		before = t
@@ -78,7 +78,7 @@ func (s *statement) parseInsert(sc *scanner) bool {
 		t = sc.next()
 	}
 	if t.isWord(text, "TABLE") || t.isWord(text, "FUNCTION") {
-		t = sc.next() // the table's or function's name, which may be any word
+		sc.next() // the table's or function's name, which may be any word
 	}
 	for t = sc.next(); t.is(text, "."); t = sc.next() {
 		sc.next()
@@ -97,7 +97,7 @@ func (s *statement) parseInsert(sc *scanner) bool {
 			return true
 		case t.isWord(text, "FORMAT"):
 			name := sc.next()
-			s.data, s.format, s.head, s.rows = true, name.String(text), t.start, skipLine(text, name.end)
+			s.data, s.format, s.head, s.rows = true, name.of(text), t.start, skipLine(text, name.end)
 			return true
 		case t.isWord(text, "SELECT"), t.isWord(text, "WITH"), t.isWord(text, "FROM"), t.isWord(text, "EXPLAIN"):
 			return false
@@ -139,10 +139,10 @@ type token struct {
 	start, end int
 }
 
-func (t token) String(text []byte) string        { return string(text[t.start:t.end]) }
-func (t token) is(text []byte, what string) bool { return t.kind == symbol && t.String(text) == what }
+func (t token) of(text []byte) string            { return string(text[t.start:t.end]) }
+func (t token) is(text []byte, what string) bool { return t.kind == symbol && t.of(text) == what }
 func (t token) isWord(text []byte, what string) bool {
-	return t.kind == word && strings.EqualFold(t.String(text), what)
+	return t.kind == word && strings.EqualFold(t.of(text), what)
 }
 
 // scanner cuts SQL text into tokens, passing comments by. depth counts the open parentheses after the last token.

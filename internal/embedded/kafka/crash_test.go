@@ -36,7 +36,10 @@ func TestMain(m *testing.M) {
 }
 
 func runBroker(dir string) error {
-	c, err := Open(Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	c, err := Open(Options{
+		Dir: dir, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		GCPercent: DefaultGCPercent, MemoryLimit: DefaultMemoryLimit,
+	})
 	if err != nil {
 		return err
 	}

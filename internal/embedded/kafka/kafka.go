@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -34,7 +35,21 @@ type Options struct {
 	// SyncWrites fsyncs every batch. Without it what was acknowledged survives a
 	// kill of the process, not a loss of power.
 	SyncWrites bool
+	// GCPercent and MemoryLimit (bytes) are set for the whole process when they are
+	// not 0; DefaultGCPercent and DefaultMemoryLimit are right for a process that is
+	// only a broker.
+	GCPercent   int
+	MemoryLimit int64
 }
+
+// A broker's heap is an index of batches, small and long-lived; nearly all that it
+// allocates is a request or a batch on its way. A collection is therefore cheap,
+// and a higher percentage buys little. The limit matters after a kill: kfake reads
+// the whole log to load it, and must give that back.
+const (
+	DefaultGCPercent         = 100
+	DefaultMemoryLimit int64 = 768 << 20
+)
 
 // Cluster is a running cluster.
 type Cluster struct {
@@ -59,6 +74,12 @@ func Open(o Options) (*Cluster, error) {
 	}
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("creating the broker's directory: %w", err)
+	}
+	if o.GCPercent != 0 {
+		debug.SetGCPercent(o.GCPercent)
+	}
+	if o.MemoryLimit != 0 {
+		debug.SetMemoryLimit(o.MemoryLimit)
 	}
 	lock := flock.New(filepath.Join(o.Dir, "lock"))
 	if held, err := lock.TryLock(); err != nil {
@@ -94,6 +115,8 @@ func (c *Cluster) open() error {
 		closeAll(listen)
 		return fmt.Errorf("opening the broker's directory %s: %w", c.options.Dir, err)
 	}
+	// Loading reads the whole log; what it needed is not needed again.
+	debug.FreeOSMemory()
 	c.keepJournal(c.journal)
 	c.brokers = c.kfake.ListenAddrs()
 	close(c.serving)

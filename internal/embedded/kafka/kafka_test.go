@@ -43,7 +43,9 @@ func newClient(tb testing.TB, brokers []string, opts ...kgo.Opt) *kgo.Client {
 
 func createTopics(tb testing.TB, brokers []string, partitions int32, topics ...string) {
 	tb.Helper()
-	rs, err := kadm.NewClient(newClient(tb, brokers)).CreateTopics(within(tb), partitions, NumBrokers, nil, topics...)
+	cl := newClient(tb, brokers)
+	defer cl.Close() // before the broker, or it would look for it
+	rs, err := kadm.NewClient(cl).CreateTopics(within(tb), partitions, NumBrokers, nil, topics...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -59,6 +61,7 @@ func readCommitted(tb testing.TB, brokers []string, topic string) []string {
 	ctx := within(tb)
 	cl := newClient(tb, brokers, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords(), kgo.FetchMaxWait(50*time.Millisecond))
+	defer cl.Close()
 	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topic)
 	if err != nil {
 		tb.Fatal(err)

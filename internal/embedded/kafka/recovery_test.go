@@ -107,7 +107,9 @@ func outcome(t *testing.T, dir string) (left, right int, offsets int64) {
 	defer c.Close()
 	left = len(readCommitted(t, c.Brokers(), "left"))
 	right = len(readCommitted(t, c.Brokers(), "right"))
-	committed, err := kadm.NewClient(newClient(t, c.Brokers())).FetchOffsets(within(t), "copier")
+	cl := newClient(t, c.Brokers())
+	defer cl.Close()
+	committed, err := kadm.NewClient(cl).FetchOffsets(within(t), "copier")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,6 +242,7 @@ func TestRepeatedBatchAfterKill(t *testing.T) {
 	// of it; then the client goes on with the broker that came from the image.
 	image := filepath.Join(t.TempDir(), "d")
 	cl := newClient(t, c.Brokers(), kgo.DefaultProduceTopic("facts"))
+	defer cl.Close()
 	if err := cl.ProduceSync(within(t), kgo.StringRecord("1")).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
@@ -280,6 +283,7 @@ func produceRaw(t *testing.T, brokers []string, topic string, batch []byte) int1
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
 	cl := newClient(t, brokers)
+	defer cl.Close()
 	meta, err := kadm.NewClient(cl).ListTopics(within(t), topic)
 	if err != nil {
 		t.Fatal(err)
@@ -305,6 +309,7 @@ func TestDamagedSegment(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	cl.Close()
 	image := filepath.Join(t.TempDir(), "d")
 	if err := copyDir(dir, image); err != nil {
 		t.Fatal(err)
