@@ -19,7 +19,7 @@ type cli struct {
 	Up       upCommand       `cmd:"" group:"start" help:"Start everything and keep it running."`
 	Setup    setupCommand    `cmd:"" group:"start" help:"Bring what the embedded mode needs: the ClickHouse engine."`
 	Simulate simulateCommand `cmd:"" group:"start" help:"Put load on a running system."`
-	// Bench    benchCommand    `cmd:"" group:"start" help:"Measure throughput, latency, CPU per role and memory."`
+	Bench    benchCommand    `cmd:"" group:"start" help:"Measure throughput, latency, CPU per role and memory."`
 
 	Report reportCommand `cmd:"" group:"tools" help:"Print a revenue report."`
 	Verify verifyCommand `cmd:"" group:"tools" help:"Recompute the invariants from the topics, the ledger and ClickHouse."`
