@@ -202,6 +202,7 @@ type journalled struct {
 // readJournal returns what stands in the journal, by transaction.
 func readJournal(dir string) (map[transaction]*journalled, error) {
 	known := map[transaction]*journalled{}
+	var last *journalled
 	err := readLog(filepath.Join(dir, journalFile), func(data []byte) error {
 		var e journalEntry
 		if err := json.Unmarshal(data, &e); err != nil {
@@ -211,6 +212,12 @@ func readJournal(dir string) (map[transaction]*journalled, error) {
 		if known[id] == nil {
 			known[id] = &journalled{}
 		}
+		// kfake handles one request at a time: whatever follows says that it had dealt
+		// with the commit before, completely or by refusing it.
+		if last != nil {
+			last.committing = false
+		}
+		last = known[id]
 		switch e.Kind {
 		case staged:
 			known[id].staged = append(known[id].staged, e)
