@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/eventpro/boxoffice/internal/topology"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
@@ -124,5 +125,30 @@ func TestMetrics(t *testing.T) {
 		if found[name] != want {
 			t.Errorf("%s: %d series, want %d", name, found[name], want)
 		}
+	}
+}
+
+// overtaken is a table whose value changes just after it was read.
+type overtaken struct {
+	*memTable
+	next proto.Message
+}
+
+func (o overtaken) Get(key string) (proto.Message, error) {
+	value, err := o.memTable.Get(key)
+	o.put(key, o.next)
+	return value, err
+}
+
+// A newer value arrives while an answer is made: the answer does not claim to be
+// as fresh as that.
+func TestFreshnessNeverClaimsTooMuch(t *testing.T) {
+	t.Parallel()
+	table := overtaken{newMemTable(), confirmed()}
+	table.put("k", at(pb.Step_STEP_HOLDING, 2))
+	s := newSource("t", table, time.Now)
+	value, fresh, err := s.get("k")
+	if err != nil || value.(*pb.Registration).GetVersion() != 2 || fresh.GetAsOf().GetOffset() != 0 {
+		t.Errorf("version %v as of %v, %v", value, fresh, err)
 	}
 }
