@@ -13,7 +13,7 @@ type cli struct {
 	Config    string           `help:"File with settings: one 'flag-name: value' a line. A flag beats the environment, which beats the file." placeholder:"FILE" type:"path"`
 	LogLevel  slog.Level       `help:"Least level that is logged: debug, info, warn or error." default:"warn"`
 	LogFormat string           `help:"How log lines look: text or json." enum:"text,json" default:"text"`
-	Version   kong.VersionFlag `help:"Print the version and exit."`
+	Version   kong.VersionFlag `help:"Print the version and exit." env:"-"`
 
 	Demo     demoCommand     `cmd:"" group:"start" help:"Start everything, sell out a large event, check the books."`
 	Up       upCommand       `cmd:"" group:"start" help:"Start everything and keep it running."`

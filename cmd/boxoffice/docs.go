@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/eventpro/boxoffice/internal/problem"
 	"github.com/eventpro/boxoffice/internal/topology"
 )
 
@@ -23,6 +24,7 @@ func (c *docsCommand) Run(context.Context, *environment) error {
 	for name, write := range map[string]func(io.Writer) error{
 		"TOPOLOGY.md": topology.WritePage,
 		"CONFIG.md":   writeConfigPage,
+		"ERRORS.md":   problem.WritePage,
 	} {
 		if err := writeFile(filepath.Join(c.Dir, name), write); err != nil {
 			return err
