@@ -140,8 +140,10 @@ func TestOldFiguresAreIgnored(t *testing.T) {
 	if b, ok := x.pick(1); ok {
 		t.Errorf("block %d", b)
 	}
-	x.Observe(&pb.SeatEvent{EventId: event[:], TicketType: "regular", Block: 1, HoldId: hold(1),
-		BlockVersion: 8, BlockSize: 50, Free: 1, Sold: 49})
+	x.Observe(&pb.SeatEvent{
+		EventId: event[:], TicketType: "regular", Block: 1, HoldId: hold(1),
+		BlockVersion: 8, BlockSize: 50, Free: 1, Sold: 49,
+	})
 	if _, ok := x.pick(1); !ok {
 		t.Error("the answer of a block was not taken over")
 	}

@@ -37,8 +37,10 @@ func (x *Index) Apply(b *pb.Block) {
 
 func figures(version uint64, size, free, withdrawn uint32, owned, sold uint64) Figures {
 	s := uint32(bits.OnesCount64(sold))
-	return Figures{Version: version, Size: size, Free: free, Withdrawn: withdrawn,
-		Sold: s, Held: uint32(bits.OnesCount64(owned)) - s}
+	return Figures{
+		Version: version, Size: size, Free: free, Withdrawn: withdrawn,
+		Sold: s, Held: uint32(bits.OnesCount64(owned)) - s,
+	}
 }
 
 // ApplyRecord takes over the figures of a block from the value of its

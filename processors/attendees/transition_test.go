@@ -33,13 +33,17 @@ func clone(a *pb.Attendee) *pb.Attendee {
 
 func update(n int, quantity, limit uint32) *pb.AttendeeUpdate {
 	id := topology.RegistrationID("acme", fmt.Sprint(n))
-	return &pb.AttendeeUpdate{AttendeeId: attendeeID[:], RegistrationId: id[:], EventId: eventID[:],
-		Quantity: quantity, Limit: limit}
+	return &pb.AttendeeUpdate{
+		AttendeeId: attendeeID[:], RegistrationId: id[:], EventId: eventID[:],
+		Quantity: quantity, Limit: limit,
+	}
 }
 
 func message(value proto.Message) *transition.Message {
-	return &transition.Message{Topic: topology.AttendeeUpdates.Name, Key: attendeeID.String(),
-		Time: time.UnixMilli(1_700_000_000_000), Value: value}
+	return &transition.Message{
+		Topic: topology.AttendeeUpdates.Name, Key: attendeeID.String(),
+		Time: time.UnixMilli(1_700_000_000_000), Value: value,
+	}
 }
 
 func (s *story) send(u *pb.AttendeeUpdate) *story {
@@ -170,7 +174,8 @@ func TestTheListIsBounded(t *testing.T) {
 	for n := range maxEntries {
 		u := update(n, 1, 0)
 		s.a.Registrations = append(s.a.Registrations, &pb.AttendeeRegistration{
-			RegistrationId: u.RegistrationId, EventId: u.EventId, Quantity: 1, Released: n == 5})
+			RegistrationId: u.RegistrationId, EventId: u.EventId, Quantity: 1, Released: n == 5,
+		})
 	}
 	s.ask(maxEntries, 1, 0)
 	if len(s.a.Registrations) != maxEntries || s.last.Verdict != transition.Applied {

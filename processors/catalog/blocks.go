@@ -182,5 +182,6 @@ func appendOutstanding(outputs []transition.Output, e *pb.Event, t *pb.TicketTyp
 		return outputs
 	}
 	return append(outputs, transition.Output{
-		Topic: topology.SeatCommands.Name, Key: topology.BlockKey(e.EventId, t.Id, c.Block), Value: c})
+		Topic: topology.SeatCommands.Name, Key: topology.BlockKey(e.EventId, t.Id, c.Block), Value: c,
+	})
 }

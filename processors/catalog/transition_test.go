@@ -47,8 +47,10 @@ func clone(e *pb.Event) *pb.Event {
 func (s *story) send(topic string, value proto.Message) *story {
 	s.t.Helper()
 	s.offset++
-	m := &transition.Message{Topic: topic, Offset: s.offset, Key: eventID.String(),
-		Time: time.UnixMilli(1_700_000_000_000 + s.offset), Value: value}
+	m := &transition.Message{
+		Topic: topic, Offset: s.offset, Key: eventID.String(),
+		Time: time.UnixMilli(1_700_000_000_000 + s.offset), Value: value,
+	}
 	effect, err := Apply(clone(s.e), m)
 	if err != nil {
 		s.t.Fatalf("%v: %v", value, err)
@@ -89,12 +91,16 @@ func (s *story) again(m *transition.Message) {
 }
 
 func conference() *pb.CreateEvent {
-	return &pb.CreateEvent{Name: "Conference", Currency: "EUR", SaleStartsUnixMs: 1, SaleEndsUnixMs: 2,
+	return &pb.CreateEvent{
+		Name: "Conference", Currency: "EUR", SaleStartsUnixMs: 1, SaleEndsUnixMs: 2,
 		TicketTypes: []*pb.NewTicketType{
-			{Id: "regular", Name: "Regular", PriceMinor: 4900, TaxRateBp: 1900, TaxMode: pb.TaxMode_TAX_MODE_INCLUDED,
-				Capacity: 110},
+			{
+				Id: "regular", Name: "Regular", PriceMinor: 4900, TaxRateBp: 1900, TaxMode: pb.TaxMode_TAX_MODE_INCLUDED,
+				Capacity: 110,
+			},
 			{Id: "vip", Name: "VIP", PriceMinor: 9900, TaxMode: pb.TaxMode_TAX_MODE_EXEMPT, Capacity: 8, BlockSize: 4},
-		}}
+		},
+	}
 }
 
 func (s *story) command(c *pb.CatalogCommand) *story {
@@ -117,7 +123,8 @@ func (s *story) create(q *pb.CreateEvent) *story {
 func (s *story) setCapacity(ticketType string, capacity uint32) *story {
 	s.t.Helper()
 	return s.command(&pb.CatalogCommand{Command: &pb.CatalogCommand_SetCapacity{
-		SetCapacity: &pb.SetCapacity{TicketType: ticketType, Capacity: capacity}}})
+		SetCapacity: &pb.SetCapacity{TicketType: ticketType, Capacity: capacity},
+	}})
 }
 
 func (s *story) cancel() *story {
@@ -127,8 +134,10 @@ func (s *story) cancel() *story {
 
 func (s *story) block(kind pb.BlockEventKind, ticketType string, block, size uint32) *story {
 	s.t.Helper()
-	return s.send(topology.BlockEvents.Name, &pb.BlockEvent{Kind: kind, EventId: eventID[:],
-		TicketType: ticketType, Block: block, BlockSize: size})
+	return s.send(topology.BlockEvents.Name, &pb.BlockEvent{
+		Kind: kind, EventId: eventID[:],
+		TicketType: ticketType, Block: block, BlockSize: size,
+	})
 }
 
 // onSale is an event whose five blocks are open.
@@ -285,8 +294,10 @@ func TestCommandsForTheUnknown(t *testing.T) {
 	s := (&story{t: t}).cancel().result(isRejected, ReasonUnknownEvent).sent()
 	s.setCapacity("vip", 1).result(isRejected, ReasonUnknownEvent).stands(pb.EventStatus_EVENT_STATUS_UNKNOWN, 0)
 	s.create(conference()).result(isApplied, "").stands(isOpening, 1)
-	s.command(&pb.CatalogCommand{Organiser: "other",
-		Command: &pb.CatalogCommand_CancelEvent{CancelEvent: &pb.CancelEvent{}}})
+	s.command(&pb.CatalogCommand{
+		Organiser: "other",
+		Command:   &pb.CatalogCommand_CancelEvent{CancelEvent: &pb.CancelEvent{}},
+	})
 	s.result(isRejected, ReasonUnknownEvent).stands(isOpening, 1)
 	s.setCapacity("none", 1).result(isRejected, ReasonUnknownTicketType)
 	s.setCapacity("vip", maxCapacity+1).result(isRejected, ReasonInvalidCapacity)
@@ -358,8 +369,10 @@ func TestPoison(t *testing.T) {
 		"block 0":                &pb.BlockEvent{Kind: opened, EventId: eventID[:], TicketType: "vip"},
 		"an unknown kind":        &pb.BlockEvent{EventId: eventID[:], TicketType: "vip", Block: 1},
 		"a message of elsewhere": &pb.Timer{},
-		"a long reason": &pb.CatalogCommand{EventId: eventID[:], Organiser: "acme",
-			Command: &pb.CatalogCommand_CancelEvent{CancelEvent: &pb.CancelEvent{Reason: strings.Repeat("x", 501)}}},
+		"a long reason": &pb.CatalogCommand{
+			EventId: eventID[:], Organiser: "acme",
+			Command: &pb.CatalogCommand_CancelEvent{CancelEvent: &pb.CancelEvent{Reason: strings.Repeat("x", 501)}},
+		},
 	} {
 		s := onSale(t)
 		effect, err := Apply(s.e, &transition.Message{Key: eventID.String(), Value: value})
@@ -374,13 +387,16 @@ func BenchmarkApply(b *testing.B) {
 	q := conference()
 	q.TicketTypes[0].Capacity = 80_000
 	effect, err := Apply(nil, &transition.Message{Key: eventID.String(), Value: &pb.CatalogCommand{
-		EventId: eventID[:], Organiser: "acme", Command: &pb.CatalogCommand_CreateEvent{CreateEvent: q}}})
+		EventId: eventID[:], Organiser: "acme", Command: &pb.CatalogCommand_CreateEvent{CreateEvent: q},
+	}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	e := effect.State.(*pb.Event)
-	m := &transition.Message{Key: eventID.String(),
-		Value: &pb.BlockEvent{Kind: opened, EventId: eventID[:], TicketType: "regular", Block: 1600, BlockSize: 50}}
+	m := &transition.Message{
+		Key:   eventID.String(),
+		Value: &pb.BlockEvent{Kind: opened, EventId: eventID[:], TicketType: "regular", Block: 1600, BlockSize: 50},
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		e.TicketTypes[0].BlockStates[1599] = blockOpening

@@ -362,12 +362,11 @@ func TestADamagedBlockStops(t *testing.T) {
 
 // The hottest step: one hold, its confirm and its release in a half-full block.
 func BenchmarkApply(b *testing.B) {
-	block := &pb.Block{}
 	effect, err := Apply(nil, message(openOf(50), 0))
 	if err != nil {
 		b.Fatal(err)
 	}
-	block = effect.State.(*pb.Block)
+	block := effect.State.(*pb.Block)
 	for n := range 25 {
 		if _, err := Apply(block, message(holdOfN(100+n, 1), 1)); err != nil {
 			b.Fatal(err)

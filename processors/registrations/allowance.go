@@ -62,7 +62,8 @@ func (s *saga) unwantedAllowance(e *pb.AttendeeEvent) (transition.Effect, error)
 		return s.replayed()
 	}
 	s.emit(attendeeOutput(&pb.AttendeeUpdate{
-		AttendeeId: e.AttendeeId, RegistrationId: e.RegistrationId, Release: true}))
+		AttendeeId: e.AttendeeId, RegistrationId: e.RegistrationId, Release: true,
+	}))
 	return s.rejected(ReasonUnknownRegistration)
 }
 

@@ -21,12 +21,15 @@ func (w *world) catalog(c *pb.CatalogCommand) {
 
 func (w *world) create(limit uint32, types ...*pb.NewTicketType) {
 	w.catalog(&pb.CatalogCommand{Command: &pb.CatalogCommand_CreateEvent{CreateEvent: &pb.CreateEvent{
-		Name: "Conference", Currency: "EUR", MaxPerAttendee: limit, TicketTypes: types}}})
+		Name: "Conference", Currency: "EUR", MaxPerAttendee: limit, TicketTypes: types,
+	}}})
 }
 
 func ticketType(id string, price int64, capacity, blockSize uint32) *pb.NewTicketType {
-	return &pb.NewTicketType{Id: id, Name: id, PriceMinor: price, TaxMode: pb.TaxMode_TAX_MODE_EXEMPT,
-		Capacity: capacity, BlockSize: blockSize}
+	return &pb.NewTicketType{
+		Id: id, Name: id, PriceMinor: price, TaxMode: pb.TaxMode_TAX_MODE_EXEMPT,
+		Capacity: capacity, BlockSize: blockSize,
+	}
 }
 
 // order is what a client asks for: quantities per ticket type, one line each.
@@ -43,23 +46,29 @@ var prices = map[string]int64{"regular": 4900, "vip": 9900, "free": 0}
 
 func (w *world) register(o order) {
 	id, attendee := topology.RegistrationID("acme", fmt.Sprint(o.number)), topology.RegistrationID("acme", o.attendee)
-	q := &pb.Register{EventId: eventID[:], AttendeeId: attendee[:], AttendeeSealed: []byte(o.attendee), KeyId: "k1",
-		Currency: "EUR", MaxPerAttendee: o.limit, PaymentMethod: "tok_visa"}
+	q := &pb.Register{
+		EventId: eventID[:], AttendeeId: attendee[:], AttendeeSealed: []byte(o.attendee), KeyId: "k1",
+		Currency: "EUR", MaxPerAttendee: o.limit, PaymentMethod: "tok_visa",
+	}
 	for i, ticketType := range o.types {
-		q.Lines = append(q.Lines, &pb.Line{Line: uint32(i + 1), TicketType: ticketType, Quantity: o.numbers[i],
+		q.Lines = append(q.Lines, &pb.Line{
+			Line: uint32(i + 1), TicketType: ticketType, Quantity: o.numbers[i],
 			UnitPriceMinor: prices[ticketType], TotalMinor: prices[ticketType] * int64(o.numbers[i]),
-			TaxMode: pb.TaxMode_TAX_MODE_EXEMPT})
+			TaxMode: pb.TaxMode_TAX_MODE_EXEMPT,
+		})
 	}
 	w.put(topology.RegistrationCommands.Name, id.String(), &pb.RegistrationCommand{
 		RegistrationId: id[:], RequestTimeUnixMs: w.now.UnixMilli(), BodyDigest: []byte("body" + o.body), Organiser: "acme",
-		Command: &pb.RegistrationCommand_Register{Register: q}})
+		Command: &pb.RegistrationCommand_Register{Register: q},
+	})
 }
 
 func (w *world) cancel(number int, lines ...uint32) {
 	id := topology.RegistrationID("acme", fmt.Sprint(number))
 	w.put(topology.RegistrationCommands.Name, id.String(), &pb.RegistrationCommand{
 		RegistrationId: id[:], RequestTimeUnixMs: w.now.UnixMilli(), Organiser: "acme",
-		Command: &pb.RegistrationCommand_Cancel{Cancel: &pb.CancelRegistration{Lines: lines}}})
+		Command: &pb.RegistrationCommand_Cancel{Cancel: &pb.CancelRegistration{Lines: lines}},
+	})
 }
 
 // clerk draws what happens next in a world.
@@ -72,8 +81,10 @@ type clerk struct {
 }
 
 func (c *clerk) newOrder() {
-	o := order{number: len(c.orders), limit: c.limit,
-		attendee: fmt.Sprint("attendee-", rapid.IntRange(0, 2).Draw(c.t, "attendee"))}
+	o := order{
+		number: len(c.orders), limit: c.limit,
+		attendee: fmt.Sprint("attendee-", rapid.IntRange(0, 2).Draw(c.t, "attendee")),
+	}
 	for range rapid.IntRange(1, 3).Draw(c.t, "lines") {
 		o.types = append(o.types, rapid.SampledFrom([]string{"regular", "vip", "free"}).Draw(c.t, "type"))
 		o.numbers = append(o.numbers, rapid.Uint32Range(1, 3).Draw(c.t, "quantity"))
@@ -130,14 +141,16 @@ func (c *clerk) repeat() {
 
 func (c *clerk) pass() {
 	c.w.now = c.w.now.Add(rapid.SampledFrom([]time.Duration{
-		time.Second, 5 * time.Second, time.Minute, 10 * time.Minute}).Draw(c.t, "time"))
+		time.Second, 5 * time.Second, time.Minute, 10 * time.Minute,
+	}).Draw(c.t, "time"))
 	c.w.fire()
 }
 
 func (c *clerk) setCapacity() {
 	c.w.catalog(&pb.CatalogCommand{Command: &pb.CatalogCommand_SetCapacity{SetCapacity: &pb.SetCapacity{
 		TicketType: rapid.SampledFrom([]string{"regular", "vip"}).Draw(c.t, "type"),
-		Capacity:   rapid.Uint32Range(0, 9).Draw(c.t, "capacity")}}})
+		Capacity:   rapid.Uint32Range(0, 9).Draw(c.t, "capacity"),
+	}}})
 }
 
 func (c *clerk) step() {
@@ -240,8 +253,10 @@ func TestTheWholeLogAgain(t *testing.T) {
 		w.create(4, ticketType("regular", 4900, 6, 3), ticketType("vip", 9900, 3, 2))
 		w.settle()
 		for n := range 12 {
-			w.register(order{number: n, attendee: fmt.Sprint("attendee-", n%5), limit: 4,
-				types: []string{"regular", "vip"}, numbers: []uint32{1 + uint32(random.IntN(2)), 1}})
+			w.register(order{
+				number: n, attendee: fmt.Sprint("attendee-", n%5), limit: 4,
+				types: []string{"regular", "vip"}, numbers: []uint32{1 + uint32(random.IntN(2)), 1},
+			})
 		}
 		w.settle()
 		w.cancel(0)

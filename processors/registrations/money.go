@@ -24,7 +24,8 @@ func (s *saga) pay() {
 	}
 	id := topology.PaymentID(s.id)
 	s.r.Payment = &pb.PaymentState{
-		PaymentId: id[:], AmountMinor: s.r.TotalMinor, Status: pb.PaymentStatus_PAYMENT_STATUS_PENDING}
+		PaymentId: id[:], AmountMinor: s.r.TotalMinor, Status: pb.PaymentStatus_PAYMENT_STATUS_PENDING,
+	}
 	s.r.Step = pb.Step_STEP_CHARGING
 	s.r.DeadlineUnixMs = s.now + s.rules.ChargeTimeout.Milliseconds()
 	s.emit(chargeOutput(s.r))

@@ -55,7 +55,8 @@ func seatOutput(r *pb.Registration, h *pb.Hold) transition.Output {
 		c.Command = &pb.SeatCommand_Hold{Hold: &pb.HoldSeats{Quantity: h.Quantity}}
 	}
 	return transition.Output{
-		Topic: topology.SeatCommands.Name, Key: topology.BlockKey(r.EventId, ticketType, h.Block), Value: c}
+		Topic: topology.SeatCommands.Name, Key: topology.BlockKey(r.EventId, ticketType, h.Block), Value: c,
+	}
 }
 
 // releaseOutput gives back the seats of an answer that nobody waits for.
@@ -104,7 +105,8 @@ func refundOutput(r *pb.Registration, refund *pb.RefundState) transition.Output 
 	return paymentOutput(&pb.PaymentCommand{
 		PaymentId: r.Payment.PaymentId, RegistrationId: r.RegistrationId, EventId: r.EventId, Organiser: r.Organiser,
 		Command: &pb.PaymentCommand_Refund{Refund: &pb.RefundPayment{
-			RefundId: refund.RefundId, AmountMinor: refund.AmountMinor, Reason: reason}},
+			RefundId: refund.RefundId, AmountMinor: refund.AmountMinor, Reason: reason,
+		}},
 	})
 }
 

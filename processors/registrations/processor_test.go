@@ -26,9 +26,13 @@ func TestTheGroupTeachesItsIndex(t *testing.T) {
 	if err := p.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	effect, err := p.Handle(nil, &transition.Message{Key: registrationID.String(), Time: time.UnixMilli(startMS),
-		Value: &pb.RegistrationCommand{RegistrationId: registrationID[:], RequestTimeUnixMs: startMS, BodyDigest: []byte("body"),
-			Command: &pb.RegistrationCommand_Register{Register: order(line(1, "regular", 1, ticketPrice))}}})
+	effect, err := p.Handle(nil, &transition.Message{
+		Key: registrationID.String(), Time: time.UnixMilli(startMS),
+		Value: &pb.RegistrationCommand{
+			RegistrationId: registrationID[:], RequestTimeUnixMs: startMS, BodyDigest: []byte("body"),
+			Command: &pb.RegistrationCommand_Register{Register: order(line(1, "regular", 1, ticketPrice))},
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,9 +46,13 @@ func TestTheGroupTeachesItsIndex(t *testing.T) {
 			t.Fatalf("block %d is picked although its seat is asked for", b)
 		}
 	}
-	effect, err = p.Handle(r, &transition.Message{Key: registrationID.String(), Time: time.UnixMilli(startMS),
-		Value: &pb.SeatEvent{Kind: pb.SeatEventKind_SEAT_EVENT_KIND_REFUSED, EventId: eventID[:], TicketType: "regular",
-			Block: 1, RegistrationId: registrationID[:], HoldId: r.Holds[0].HoldId, BlockVersion: 2, BlockSize: 1, Sold: 1}})
+	effect, err = p.Handle(r, &transition.Message{
+		Key: registrationID.String(), Time: time.UnixMilli(startMS),
+		Value: &pb.SeatEvent{
+			Kind: pb.SeatEventKind_SEAT_EVENT_KIND_REFUSED, EventId: eventID[:], TicketType: "regular",
+			Block: 1, RegistrationId: registrationID[:], HoldId: r.Holds[0].HoldId, BlockVersion: 2, BlockSize: 1, Sold: 1,
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

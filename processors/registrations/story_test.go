@@ -54,8 +54,10 @@ type story struct {
 
 func newStory(t *testing.T) *story {
 	t.Helper()
-	return &story{t: t, rules: DefaultRules(), now: startMS,
-		shelf: &shelf{blocks: map[string][]uint32{"regular": {1, 2, 3}, "vip": {1, 2}}}}
+	return &story{
+		t: t, rules: DefaultRules(), now: startMS,
+		shelf: &shelf{blocks: map[string][]uint32{"regular": {1, 2, 3}, "vip": {1, 2}}},
+	}
 }
 
 func clone(r *pb.Registration) *pb.Registration {
@@ -67,8 +69,10 @@ func clone(r *pb.Registration) *pb.Registration {
 
 func (s *story) message(topic string, value proto.Message) *transition.Message {
 	s.offset++
-	return &transition.Message{Topic: topic, Offset: s.offset, Key: registrationID.String(),
-		Time: time.UnixMilli(s.now), Value: value}
+	return &transition.Message{
+		Topic: topic, Offset: s.offset, Key: registrationID.String(),
+		Time: time.UnixMilli(s.now), Value: value,
+	}
 }
 
 // send applies a message, one millisecond after the last.
@@ -145,13 +149,17 @@ func contains(outputs []transition.Output, o transition.Output) bool {
 }
 
 func line(number uint32, ticketType string, quantity uint32, price int64) *pb.Line {
-	return &pb.Line{Line: number, TicketType: ticketType, Quantity: quantity, UnitPriceMinor: price,
-		TaxMode: pb.TaxMode_TAX_MODE_INCLUDED, TaxRateBp: 1900, TotalMinor: price * int64(quantity)}
+	return &pb.Line{
+		Line: number, TicketType: ticketType, Quantity: quantity, UnitPriceMinor: price,
+		TaxMode: pb.TaxMode_TAX_MODE_INCLUDED, TaxRateBp: 1900, TotalMinor: price * int64(quantity),
+	}
 }
 
 func order(lines ...*pb.Line) *pb.Register {
-	return &pb.Register{EventId: eventID[:], AttendeeId: attendeeID[:], AttendeeSealed: []byte("sealed"), KeyId: "k1",
-		Currency: "EUR", Lines: lines, EventVersion: 2, PaymentMethod: "tok_visa"}
+	return &pb.Register{
+		EventId: eventID[:], AttendeeId: attendeeID[:], AttendeeSealed: []byte("sealed"), KeyId: "k1",
+		Currency: "EUR", Lines: lines, EventVersion: 2, PaymentMethod: "tok_visa",
+	}
 }
 
 func (s *story) register(q *pb.Register) *story {
@@ -163,7 +171,8 @@ func (s *story) registerBody(q *pb.Register, digest string) *story {
 	s.t.Helper()
 	return s.send(topology.RegistrationCommands.Name, &pb.RegistrationCommand{
 		RegistrationId: registrationID[:], RequestTimeUnixMs: startMS, BodyDigest: []byte(digest), Organiser: "acme",
-		Command: &pb.RegistrationCommand_Register{Register: q}})
+		Command: &pb.RegistrationCommand_Register{Register: q},
+	})
 }
 
 func (s *story) cancel(lines ...uint32) *story {
@@ -175,7 +184,8 @@ func (s *story) cancelBy(organiser string, lines ...uint32) *story {
 	s.t.Helper()
 	return s.send(topology.RegistrationCommands.Name, &pb.RegistrationCommand{
 		RegistrationId: registrationID[:], RequestTimeUnixMs: startMS, Organiser: organiser,
-		Command: &pb.RegistrationCommand_Cancel{Cancel: &pb.CancelRegistration{Lines: lines}}})
+		Command: &pb.RegistrationCommand_Cancel{Cancel: &pb.CancelRegistration{Lines: lines}},
+	})
 }
 
 // hold returns hold i (from 0) of the state.
@@ -191,9 +201,11 @@ func (s *story) hold(i int) *pb.Hold {
 func (s *story) seats(kind pb.SeatEventKind, i int, mask uint64) *story {
 	s.t.Helper()
 	h := s.hold(i)
-	return s.send(topology.SeatEvents.Name, &pb.SeatEvent{Kind: kind, EventId: eventID[:],
+	return s.send(topology.SeatEvents.Name, &pb.SeatEvent{
+		Kind: kind, EventId: eventID[:],
 		TicketType: lineOf(s.r, h.Line).TicketType, Block: h.Block, RegistrationId: registrationID[:],
-		HoldId: h.HoldId, Seats: mask})
+		HoldId: h.HoldId, Seats: mask,
+	})
 }
 
 func (s *story) granted(i int, mask uint64) *story {
@@ -223,8 +235,10 @@ func (s *story) revoked(i int) *story {
 
 // payment is a snapshot of the registration's payment.
 func (s *story) payment(version uint64, status pb.PaymentStatus, refunds ...*pb.Refund) *pb.Payment {
-	p := &pb.Payment{PaymentId: paymentID[:], RegistrationId: registrationID[:], EventId: eventID[:],
-		AmountMinor: s.r.GetTotalMinor(), Currency: "EUR", Status: status, Version: version, Refunds: refunds}
+	p := &pb.Payment{
+		PaymentId: paymentID[:], RegistrationId: registrationID[:], EventId: eventID[:],
+		AmountMinor: s.r.GetTotalMinor(), Currency: "EUR", Status: status, Version: version, Refunds: refunds,
+	}
 	switch status {
 	case pb.PaymentStatus_PAYMENT_STATUS_CAPTURED, pb.PaymentStatus_PAYMENT_STATUS_REFUNDED:
 		p.CapturedMinor, p.CapturedAtUnixMs, p.ProviderReference = p.AmountMinor, s.now, "ch_1"
@@ -252,8 +266,10 @@ func refundDone(i uint32, amount int64) *pb.Refund {
 
 func (s *story) allowance(granted, released bool) *story {
 	s.t.Helper()
-	return s.send(topology.AttendeeEvents.Name, &pb.AttendeeEvent{AttendeeId: attendeeID[:],
-		RegistrationId: registrationID[:], Granted: granted, Released: released})
+	return s.send(topology.AttendeeEvents.Name, &pb.AttendeeEvent{
+		AttendeeId:     attendeeID[:],
+		RegistrationId: registrationID[:], Granted: granted, Released: released,
+	})
 }
 
 // tick lets time pass and sends a timer message with that time.

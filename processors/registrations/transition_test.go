@@ -499,11 +499,14 @@ func TestUnknownRegistration(t *testing.T) {
 	known := newStory(t).register(order(line(1, "regular", 1, ticketPrice)))
 	hold := known.r
 	for name, kind := range map[string]pb.SeatEventKind{
-		"granted": pb.SeatEventKind_SEAT_EVENT_KIND_GRANTED, "revoked": pb.SeatEventKind_SEAT_EVENT_KIND_REVOKED} {
+		"granted": pb.SeatEventKind_SEAT_EVENT_KIND_GRANTED, "revoked": pb.SeatEventKind_SEAT_EVENT_KIND_REVOKED,
+	} {
 		s := newStory(t)
 		s.r = clone(hold)
-		e := &pb.SeatEvent{Kind: kind, EventId: eventID[:], TicketType: "regular", Block: 1,
-			RegistrationId: registrationID[:], HoldId: s.hold(0).HoldId, Seats: oneSeat}
+		e := &pb.SeatEvent{
+			Kind: kind, EventId: eventID[:], TicketType: "regular", Block: 1,
+			RegistrationId: registrationID[:], HoldId: s.hold(0).HoldId, Seats: oneSeat,
+		}
 		s.r = nil
 		s.send(topology.SeatEvents.Name, e).sent("release regular/1")
 		if s.r != nil || s.last.Verdict != transition.Rejected {
@@ -659,14 +662,18 @@ func TestPoison(t *testing.T) {
 		},
 	} {
 		q := order(line(1, "regular", 1, ticketPrice))
-		c := &pb.RegistrationCommand{RegistrationId: registrationID[:], BodyDigest: []byte("body"), Organiser: "acme",
-			Command: &pb.RegistrationCommand_Register{Register: q}}
+		c := &pb.RegistrationCommand{
+			RegistrationId: registrationID[:], BodyDigest: []byte("body"), Organiser: "acme",
+			Command: &pb.RegistrationCommand_Register{Register: q},
+		}
 		spoil(c, q)
 		poisoned(t, name, nil, c)
 	}
 	seats := func(spoil func(*pb.SeatEvent)) *pb.SeatEvent {
-		e := &pb.SeatEvent{Kind: pb.SeatEventKind_SEAT_EVENT_KIND_GRANTED, EventId: eventID[:], TicketType: "regular",
-			Block: 1, RegistrationId: registrationID[:], HoldId: paymentID[:], Seats: oneSeat}
+		e := &pb.SeatEvent{
+			Kind: pb.SeatEventKind_SEAT_EVENT_KIND_GRANTED, EventId: eventID[:], TicketType: "regular",
+			Block: 1, RegistrationId: registrationID[:], HoldId: paymentID[:], Seats: oneSeat,
+		}
 		spoil(e)
 		return e
 	}
@@ -719,8 +726,10 @@ func TestWhatMustNotBeStored(t *testing.T) {
 func BenchmarkApply(b *testing.B) {
 	rules, picker := DefaultRules(), &shelf{blocks: map[string][]uint32{"regular": {1}}}
 	q := order(line(1, "regular", 1, ticketPrice))
-	c := &pb.RegistrationCommand{RegistrationId: registrationID[:], RequestTimeUnixMs: startMS, BodyDigest: []byte("body"),
-		Organiser: "acme", Command: &pb.RegistrationCommand_Register{Register: q}}
+	c := &pb.RegistrationCommand{
+		RegistrationId: registrationID[:], RequestTimeUnixMs: startMS, BodyDigest: []byte("body"),
+		Organiser: "acme", Command: &pb.RegistrationCommand_Register{Register: q},
+	}
 	step := func(r *pb.Registration, value proto.Message) *pb.Registration {
 		m := &transition.Message{Key: registrationID.String(), Time: time.UnixMilli(startMS), Value: value}
 		effect, err := Apply(r, m, &rules, picker)
@@ -730,8 +739,10 @@ func BenchmarkApply(b *testing.B) {
 		return effect.State.(*pb.Registration)
 	}
 	answer := &pb.SeatEvent{EventId: eventID[:], TicketType: "regular", Block: 1, RegistrationId: registrationID[:], Seats: oneSeat}
-	paid := &pb.Payment{PaymentId: paymentID[:], RegistrationId: registrationID[:], Currency: "EUR", Version: 2,
-		Status: isCaptured, CapturedMinor: ticketPrice}
+	paid := &pb.Payment{
+		PaymentId: paymentID[:], RegistrationId: registrationID[:], Currency: "EUR", Version: 2,
+		Status: isCaptured, CapturedMinor: ticketPrice,
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		r := step(nil, c)

@@ -71,9 +71,11 @@ var (
 )
 
 func newWorld(t fataler, seed uint64, rules registrations.Rules) *world {
-	w := &world{t: t, now: beginning, groups: map[string]*group{}, byName: map[string]*queue{},
+	w := &world{
+		t: t, now: beginning, groups: map[string]*group{}, byName: map[string]*queue{},
 		index: availability.New(availability.Options{Seed: seed}), rebuilt: map[string]*pb.Registration{},
-		provider: newProvider()}
+		provider: newProvider(),
+	}
 	w.index.SetRecovered(true)
 	for _, p := range []stream.Processor{
 		inventory.New(inventory.Config{}), catalog.New(catalog.Config{}), attendees.New(attendees.Config{}),
