@@ -53,7 +53,8 @@ func (c *Client) RegisterBatch(ctx context.Context) (*Batch, error) {
 	b := &Batch{out: bufio.NewWriterSize(out, 32<<10), pipe: out, cancel: cancel, opened: make(chan struct{})}
 	go func() {
 		defer close(b.opened)
-		if b.res, b.err = c.transport.RoundTrip(req.WithContext(ctx)); b.err != nil {
+		b.res, b.err = c.transport.RoundTrip(req.WithContext(ctx)) //nolint:bodyclose // Close closes it
+		if b.err != nil {
 			_ = in.CloseWithError(b.err) // ends Send
 			return
 		}

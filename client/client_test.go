@@ -68,7 +68,7 @@ func TestRegister(t *testing.T) {
 			got.Region != "eu" || got.PaymentMethod != "tok" || len(got.Lines) != 2 || got.Lines[1].DiscountMinor != 5 || got.Lines[0].Quantity != 2 {
 			t.Errorf("order %+v, %v", got, err)
 		}
-		if r.Method != "POST" || r.URL.Path != "/v1/registrations" || r.Header.Get("Idempotency-Key") != "k-1" ||
+		if r.Method != http.MethodPost || r.URL.Path != "/v1/registrations" || r.Header.Get("Idempotency-Key") != "k-1" ||
 			r.Header.Get("Authorization") != "Bearer secret" || r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s %s %v", r.Method, r.URL, r.Header)
 		}
@@ -212,7 +212,7 @@ func TestLookups(t *testing.T) {
 	c, _ := served(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/v1/registrations/r-1":
-			if r.Method != "GET" || r.URL.Query().Get("wait_for") != "registration-commands/3/42" {
+			if r.Method != http.MethodGet || r.URL.Query().Get("wait_for") != "registration-commands/3/42" {
 				t.Errorf("%s %s", r.Method, r.URL)
 			}
 			_, _ = io.WriteString(w, `{"registration_id":"r-1","status":"confirmed","settled":true,"total_minor":5,"tickets":[{"seat":3}],`+

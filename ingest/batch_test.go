@@ -72,8 +72,13 @@ func TestBatch(t *testing.T) {
 		status    int
 		key, code string
 	}{
-		{202, "a", ""}, {400, "", "malformed_json"}, {422, "", "invalid_request"}, {413, "", "body_too_large"},
-		{400, "", "idempotency_key_missing"}, {202, "a", ""}, {202, "d", ""},
+		{202, "a", ""},
+		{400, "", "malformed_json"},
+		{422, "", "invalid_request"},
+		{413, "", "body_too_large"},
+		{400, "", "idempotency_key_missing"},
+		{202, "a", ""},
+		{202, "d", ""},
 	}
 	if len(answers) != len(want) {
 		t.Fatalf("%d answers, want %d:\n%s", len(answers), len(want), a.body)

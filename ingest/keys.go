@@ -18,10 +18,10 @@ type recentKeys struct {
 }
 
 type recentShard struct {
-	mu       sync.Mutex
-	young    map[uuid.UUID]shortDigest
-	old      map[uuid.UUID]shortDigest
-	_padding [40]byte // keeps two shards off one cache line
+	mu    sync.Mutex
+	young map[uuid.UUID]shortDigest
+	old   map[uuid.UUID]shortDigest
+	_     [40]byte // keeps two shards off one cache line
 }
 
 // shortDigest is the first half of a body digest: enough to tell two bodies of

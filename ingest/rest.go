@@ -2,7 +2,8 @@ package ingest
 
 import (
 	"context"
-	_ "embed"
+	_ "embed" // the OpenAPI document
+	"errors"
 	"net/http"
 	"time"
 
@@ -78,7 +79,7 @@ func (s *Server) door(rt route) http.Handler {
 func (s *Server) guarded(rt route, w http.ResponseWriter, r *http.Request) (status int, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			if v == http.ErrAbortHandler {
+			if abort, ok := v.(error); ok && errors.Is(abort, http.ErrAbortHandler) {
 				panic(v)
 			}
 			s.cfg.Log.Error("a request panicked", "route", rt.path, "panic", v)

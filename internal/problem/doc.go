@@ -5,5 +5,5 @@
 // error with a ProblemDetail.
 //
 // The catalogue in codes.go holds every code. docs/ERRORS.md is generated from
-// it (Markdown), so that a code without a description does not exist.
+// it (WritePage), so that a code without a description does not exist.
 package problem

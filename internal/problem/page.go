@@ -2,11 +2,12 @@ package problem
 
 import (
 	"fmt"
+	"io"
 	"strings"
 )
 
-// Markdown renders the catalogue as the page docs/ERRORS.md.
-func Markdown() string {
+// WritePage writes the catalogue as the page docs/ERRORS.md.
+func WritePage(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(`# Errors
 
@@ -30,5 +31,6 @@ Every error of the REST doors is a document of type ` + "`" + ContentType + "`" 
 	b.WriteString("\nThe codes of violations: `" + strings.Join([]string{
 		Required, OutOfRange, TooLong, TooMany, BadFormat, BadType, Unknown, Duplicate,
 	}, "`, `") + "`.\n")
-	return b.String()
+	_, err := io.WriteString(w, b.String())
+	return err
 }
