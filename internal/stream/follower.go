@@ -68,8 +68,12 @@ func (f *Follower) follow(ctx context.Context) error {
 		return fmt.Errorf("kafka client: %w", err)
 	}
 	defer cl.Close()
-	adm := kadm.NewClient(cl)
-	goal, start, err := f.span(ctx, adm)
+	asker, err := newAdmin(&f.cfg)
+	if err != nil {
+		return err
+	}
+	defer asker.Close()
+	goal, start, err := f.span(ctx, kadm.NewClient(asker))
 	if err != nil {
 		return err
 	}
@@ -96,7 +100,7 @@ func (f *Follower) follow(ctx context.Context) error {
 			}
 		})
 		if fetches.NumRecords() == 0 {
-			goal.probe(ctx, adm, cl)
+			goal.probe(ctx, asker)
 		}
 	}
 }
@@ -166,11 +170,11 @@ func (g goal) reached(topic string, partition int32, next int64) {
 
 // probe asks whether the partitions that are not there yet have an end that no
 // record stands for.
-func (g goal) probe(ctx context.Context, adm *kadm.Client, cl *kgo.Client) {
+func (g goal) probe(ctx context.Context, cl *kgo.Client) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	for at, s := range g {
-		if end, err := logEnd(ctx, adm, cl, at.topic, at.partition, s.next); err == nil && end >= s.end {
+		if end, err := logEnd(ctx, cl, at.topic, at.partition, s.next); err == nil && end >= s.end {
 			delete(g, at)
 		}
 	}

@@ -29,7 +29,7 @@ func (r *reader) probe() {
 		}
 		for _, p := range r.stuck() {
 			from := p.next.Load()
-			end, err := logEnd(r.ctx, r.adm, r.cl, p.topic, p.partition, from)
+			end, err := logEnd(r.ctx, r.asker, p.topic, p.partition, from)
 			if err != nil || end < 0 {
 				continue // it is not known yet: ask again
 			}
@@ -68,11 +68,13 @@ func (r *reader) ended(p *partitionReader, from, end int64) {
 
 // logEnd returns the high-water mark of a partition if no committed record and
 // no open transaction lies between from and it, and -1 if one does. A fetch
-// shows it: the client does not tell its position when it gets no record.
-func logEnd(ctx context.Context, adm *kadm.Client, cl *kgo.Client, topic string, partition int32, from int64) (int64, error) {
+// shows it: the client does not tell its position when it gets no record. cl
+// must not consume itself, because a broker answers the fetches of a connection
+// one after the other.
+func logEnd(ctx context.Context, cl *kgo.Client, topic string, partition int32, from int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	topics, err := adm.ListTopics(ctx, topic)
+	topics, err := kadm.NewClient(cl).ListTopics(ctx, topic)
 	if err != nil {
 		return -1, fmt.Errorf("topic %s: %w", topic, err)
 	}
@@ -104,7 +106,7 @@ func logEnd(ctx context.Context, adm *kadm.Client, cl *kgo.Client, topic string,
 	}
 	part := &resp.Topics[0].Partitions[0]
 	if part.ErrorCode == kerr.OffsetOutOfRange.Code {
-		return endAfterStart(ctx, adm, cl, topic, partition, from)
+		return endAfterStart(ctx, cl, topic, partition, from)
 	}
 	if err := kerr.ErrorForCode(part.ErrorCode); err != nil {
 		return -1, fmt.Errorf("fetch %s/%d: %w", topic, partition, err)
@@ -120,8 +122,8 @@ func logEnd(ctx context.Context, adm *kadm.Client, cl *kgo.Client, topic string,
 }
 
 // endAfterStart is logEnd for an offset that the log does not hold any more.
-func endAfterStart(ctx context.Context, adm *kadm.Client, cl *kgo.Client, topic string, partition int32, from int64) (int64, error) {
-	starts, err := adm.ListStartOffsets(ctx, topic)
+func endAfterStart(ctx context.Context, cl *kgo.Client, topic string, partition int32, from int64) (int64, error) {
+	starts, err := kadm.NewClient(cl).ListStartOffsets(ctx, topic)
 	if err != nil {
 		return -1, fmt.Errorf("offsets of %s: %w", topic, err)
 	}
@@ -129,5 +131,5 @@ func endAfterStart(ctx context.Context, adm *kadm.Client, cl *kgo.Client, topic 
 	if !ok || start.Err != nil || start.Offset <= from {
 		return -1, fmt.Errorf("%s/%d has no offset %d: %w", topic, partition, from, errors.Join(kerr.OffsetOutOfRange, start.Err))
 	}
-	return logEnd(ctx, adm, cl, topic, partition, start.Offset)
+	return logEnd(ctx, cl, topic, partition, start.Offset)
 }

@@ -35,7 +35,7 @@ const readerBuffer = 1024
 type reader struct {
 	cfg    *Config
 	cl     *kgo.Client
-	adm    *kadm.Client
+	asker  *kgo.Client // for the prober: its fetches would wait behind those of cl
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -80,7 +80,12 @@ func newReader(cfg *Config) (*reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka client: %w", err)
 	}
-	r := &reader{cfg: cfg, cl: cl, adm: kadm.NewClient(cl), open: map[string]map[int32]*partitionReader{}, unproven: map[*partitionReader]int64{}}
+	asker, err := newAdmin(cfg)
+	if err != nil {
+		cl.Close()
+		return nil, err
+	}
+	r := &reader{cfg: cfg, cl: cl, asker: asker, open: map[string]map[int32]*partitionReader{}, unproven: map[*partitionReader]int64{}}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.done.Go(r.own)
 	r.done.Go(r.probe)
@@ -217,7 +222,7 @@ func (r *reader) HighWaterMarks() map[string]map[int32]int64 { return nil }
 
 // Partitions implements sarama.Consumer.
 func (r *reader) Partitions(topic string) ([]int32, error) {
-	return topicManager{r.adm}.Partitions(topic)
+	return topicManager{kadm.NewClient(r.asker)}.Partitions(topic)
 }
 
 // Topics implements sarama.Consumer; Goka does not use it.
@@ -228,6 +233,7 @@ func (r *reader) Close() error {
 	r.cancel()
 	r.done.Wait()
 	r.cl.Close()
+	r.asker.Close()
 	return nil
 }
 

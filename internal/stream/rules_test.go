@@ -290,7 +290,7 @@ func TestLogEnd(t *testing.T) {
 	k := everyPartition()[1]
 	b.write(record(table.Name, k, 1), record(table.Name, k, 2))
 	end := func(from int64) int64 {
-		end, err := logEnd(b.ctx, b.adm, b.cl, table.Name, 1, from)
+		end, err := logEnd(b.ctx, b.cl, table.Name, 1, from)
 		if err != nil {
 			t.Fatal(err)
 		}
