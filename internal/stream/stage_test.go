@@ -152,3 +152,50 @@ func TestStageBatchRetries(t *testing.T) {
 		t.Fatalf("want one dead letter, got %d", len(dead))
 	}
 }
+
+// A second member joins while the first is at work, then the first leaves.
+// Every message is handled, and those of a key in order but for repetitions.
+func TestStageMembersShareTheWork(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var mu sync.Mutex
+	last := map[string]int64{} // by key: the newest offset handled
+	handled := map[Position]int{}
+	handle := func(_ context.Context, m *transition.Message) ([]transition.Output, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		at := Position{m.Topic, m.Partition, m.Offset}
+		if handled[at]++; handled[at] == 1 && m.Offset < last[m.Key] {
+			t.Errorf("%v was handled for the first time after offset %d", at, last[m.Key])
+		}
+		last[m.Key] = max(last[m.Key], m.Offset)
+		return []transition.Output{{Topic: sums.Name, Key: m.Key, Value: m.Value}}, nil
+	}
+	start := func(member string) (*StageRunner, func() error) {
+		cfg := b.config(member)
+		cfg.SessionTimeout, cfg.HeartbeatInterval = time.Second, 50*time.Millisecond
+		return b.startStage(cfg, Stage{Group: outside, Handle: handle, Workers: 8})
+	}
+	owned := func(r *StageRunner) int {
+		if t := r.tenure.Load(); t != nil {
+			return len(t.prefixes)
+		}
+		return 0
+	}
+	one, stop := start("one")
+	b.produce(numbers.Name, 30, 20)
+	two, _ := start("two")
+	b.produce(numbers.Name, 30, 20)
+	b.eventually("both have a share", func() bool { return owned(one) == 2 && owned(two) == 2 })
+	b.produce(numbers.Name, 30, 20)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	b.produce(numbers.Name, 30, 20)
+	b.consumed(outside.Name, numbers.Name)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(handled) != 30*80 {
+		t.Fatalf("%d messages were handled, want %d", len(handled), 30*80)
+	}
+}
