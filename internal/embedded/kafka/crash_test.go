@@ -1,3 +1,5 @@
+//go:build unix
+
 package kafka
 
 import (
@@ -9,14 +11,17 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/eventpro/boxoffice/internal/embedded/child"
 )
@@ -43,10 +48,42 @@ func runBroker(dir string) error {
 	if err != nil {
 		return err
 	}
+	dieInCommits(c, dir)
 	if err := child.AnnounceReady(os.Stdout, c.Brokers()); err != nil {
 		return err
 	}
 	return c.Serve(child.StopWithParent(context.Background(), os.Stdin))
+}
+
+// deaths says in a broker's directory how often it shall still kill itself.
+const deaths = "deaths"
+
+// dieInCommits makes the broker kill itself a moment after a commit has arrived,
+// mostly while it is at work on it, as often as the file says.
+func dieInCommits(c *Cluster, dir string) {
+	path := filepath.Join(dir, deaths)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return
+	}
+	left, err := strconv.Atoi(string(raw))
+	if err != nil || left == 0 {
+		return
+	}
+	commits := rand.IntN(6)                                                                  //nolint:gosec // no secret
+	c.kfake.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // kfake's order
+		if commits--; commits < 0 {
+			if err := os.WriteFile(path, []byte(strconv.Itoa(left-1)), 0o600); err != nil {
+				return nil, err, true
+			}
+			go func() {
+				for end := time.Now().Add(time.Duration(rand.IntN(250)) * time.Microsecond); time.Now().Before(end); { //nolint:gosec // no secret
+				}
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			}()
+		}
+		return nil, nil, false
+	})
 }
 
 // lines collects what brokers say, for a test that fails.
@@ -252,7 +289,7 @@ func wantEachOnce(tb testing.TB, topic string, values []string, n int) {
 func head(s []int) []int { return s[:min(len(s), 10)] }
 
 var (
-	killsFlag = flag.Int("kills", 4, "how often TestKilledBroker kills the broker")
+	killsFlag = flag.Int("kills", 4, "how often the tests kill the broker")
 	seedFlag  = flag.Uint64("seed", 0, "seed of the moments; 0 draws one")
 )
 
@@ -294,6 +331,38 @@ func TestKilledBroker(t *testing.T) {
 	}
 	t.Logf("%d commits seen, %d sessions ended", c.commits.Load(), c.ended.Load())
 	for _, topic := range []string{"in", "left", "right"} {
+		wantEachOnce(t, topic, readCommitted(t, brokers, topic), records)
+	}
+}
+
+// I5: as above, but every kill comes while the broker commits a transaction.
+func TestKilledInCommits(t *testing.T) {
+	t.Parallel()
+	records := 400 * *killsFlag
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, deaths), []byte(strconv.Itoa(*killsFlag)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	broker, brokers := startBroker(t, dir)
+	createTopics(t, brokers, 8, "in", "left", "right")
+	ctx, cancel := context.WithTimeout(context.Background(), 4*deadline)
+	defer cancel()
+	if err := produceIDs(ctx, brokers, records); err != nil {
+		t.Fatal(err)
+	}
+	c := &copier{brokers: brokers}
+	copyCtx, stopCopying := context.WithCancel(ctx)
+	copied := make(chan error, 1)
+	go func() { copied <- c.run(copyCtx) }()
+	awaitCopied(ctx, t, brokers)
+	stopCopying()
+	if err := <-copied; err != nil {
+		t.Fatal(err)
+	}
+	if n := broker.State().Restarts; n != *killsFlag {
+		t.Errorf("the broker died %d times, want %d", n, *killsFlag)
+	}
+	for _, topic := range []string{"left", "right"} {
 		wantEachOnce(t, topic, readCommitted(t, brokers, topic), records)
 	}
 }

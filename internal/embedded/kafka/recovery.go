@@ -72,6 +72,11 @@ func recoverLog(dir string, log *slog.Logger) error {
 	if err := writeWindows(data, partitions); err != nil {
 		return err
 	}
+	for _, p := range partitions {
+		if err := p.writeSnapshot(); err != nil {
+			return err
+		}
+	}
 	log.Info("broker was killed: its log is repaired", "committed", v.committed, "aborted", v.aborted,
 		"markers", len(v.markers), "took", time.Since(started).Round(time.Millisecond))
 	return removeIfThere(filepath.Join(dir, journalFile))
@@ -79,7 +84,7 @@ func recoverLog(dir string, log *slog.Logger) error {
 
 // dropSnapshots removes what an earlier clean stop left and no longer holds.
 func dropSnapshots(data string) error {
-	snapshots, err := filepath.Glob(filepath.Join(data, "partitions", "*", "snapshot.json"))
+	snapshots, err := filepath.Glob(filepath.Join(data, "partitions", "*", snapshotFile))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package kafka
 import (
 	"bufio"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -38,17 +40,37 @@ type partition struct {
 	number int32
 	dir    string
 
-	lastBase    int64 // of the segment that is written
+	segments    []segment
+	first       int64 // offset of the first record
 	next        int64 // offset of the next record
 	leaderEpoch int32
+	newestMS    int64 // largest time stamp
 	// open has the producers whose last transaction has no marker here, with its
 	// epoch.
 	open map[int64]int16
+	// began has the first offset of what is open; aborted has what was aborted.
+	began   map[int64]int64
+	aborted []abortedRange
 	// ended has each producer's last marker.
 	ended map[int64]marker
 	// windows has each producer's last batches, by which the broker knows repeated
 	// ones.
 	windows map[int64]*window
+}
+
+// segment is one file of a partition, as snapshots describe it.
+type segment struct {
+	Base     int64 `json:"base_offset"`
+	Size     int64 `json:"size"`
+	MinEpoch int32 `json:"min_epoch,omitempty"`
+	MaxEpoch int32 `json:"max_epoch,omitempty"`
+}
+
+// abortedRange is an aborted transaction, up to its marker.
+type abortedRange struct {
+	Producer int64 `json:"producer_id"`
+	First    int64 `json:"first_offset"`
+	Last     int64 `json:"last_offset"`
 }
 
 type marker struct {
@@ -88,6 +110,7 @@ type batch struct {
 	leaderEpoch   int32
 	attributes    int16
 	lastDelta     int32
+	newestMS      int64
 	producer      int64
 	epoch         int16
 	firstSequence int32
@@ -104,6 +127,7 @@ func parseBatch(raw []byte) batch {
 		leaderEpoch:   int32(be.Uint32(raw[12:])), //nolint:gosec // signed on the wire
 		attributes:    int16(be.Uint16(raw[21:])), //nolint:gosec // signed on the wire
 		lastDelta:     int32(be.Uint32(raw[23:])), //nolint:gosec // signed on the wire
+		newestMS:      int64(be.Uint64(raw[35:])), //nolint:gosec // signed on the wire
 		producer:      int64(be.Uint64(raw[43:])), //nolint:gosec // signed on the wire
 		epoch:         int16(be.Uint16(raw[51:])), //nolint:gosec // signed on the wire
 		firstSequence: int32(be.Uint32(raw[53:])), //nolint:gosec // signed on the wire
@@ -157,7 +181,7 @@ func listPartition(dir string) (*partition, []int64, error) {
 	slices.Sort(bases)
 	return &partition{
 		topic: topic, number: int32(number), dir: dir, //nolint:gosec // parsed as 32 bits
-		open: map[int64]int16{}, ended: map[int64]marker{}, windows: map[int64]*window{},
+		open: map[int64]int16{}, began: map[int64]int64{}, ended: map[int64]marker{}, windows: map[int64]*window{},
 	}, bases, nil
 }
 
@@ -176,7 +200,7 @@ func (p *partition) scanSegment(base int64, last bool) error {
 		return err
 	}
 	defer f.Close()
-	p.lastBase = base
+	p.segments = append(p.segments, segment{Base: base, MinEpoch: math.MaxInt32})
 	in := bufio.NewReaderSize(f, 256<<10)
 	var raw, index []byte
 	var at int64
@@ -231,21 +255,35 @@ func readBatch(in *bufio.Reader, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
-// take notes what a batch says about its producer.
+// take notes what a batch of the last segment says.
 func (p *partition) take(b *batch, raw []byte) error {
+	if p.next == 0 {
+		p.first = b.firstOffset
+	}
 	p.next = b.firstOffset + int64(b.lastDelta) + 1
 	p.leaderEpoch = b.leaderEpoch
+	p.newestMS = max(p.newestMS, b.newestMS)
+	s := &p.segments[len(p.segments)-1]
+	s.Size += int64(len(raw))
+	s.MinEpoch, s.MaxEpoch = min(s.MinEpoch, b.leaderEpoch), max(s.MaxEpoch, b.leaderEpoch)
 	switch {
 	case b.control():
 		commit, err := isCommit(raw[batchHeader:])
 		if err != nil {
 			return err
 		}
+		if first, ok := p.began[b.producer]; ok && !commit {
+			p.aborted = append(p.aborted, abortedRange{b.producer, first, b.firstOffset})
+		}
 		p.ended[b.producer] = marker{b.epoch, commit}
 		delete(p.open, b.producer)
+		delete(p.began, b.producer)
 	case b.producer >= 0:
 		if b.transactional() {
 			p.open[b.producer] = b.epoch
+			if _, ok := p.began[b.producer]; !ok {
+				p.began[b.producer] = b.firstOffset
+			}
 		}
 		w := p.windows[b.producer]
 		if w == nil {
@@ -321,11 +359,12 @@ func sameIndex(a, b []byte) bool {
 // end appends the marker that ends a producer's open transaction.
 func (p *partition) end(producer int64, m marker, nowMS int64) error {
 	raw := markerBatch(p.next, p.leaderEpoch, producer, m, nowMS)
-	if err := appendFile(p.file(p.lastBase, ".dat"), raw); err != nil {
+	base := p.segments[len(p.segments)-1].Base
+	if err := appendFile(p.file(base, ".dat"), raw); err != nil {
 		return err
 	}
 	b := parseBatch(raw)
-	if err := appendFile(p.file(p.lastBase, ".idx"), appendIndex(nil, &b)); err != nil {
+	if err := appendFile(p.file(base, ".idx"), appendIndex(nil, &b)); err != nil {
 		return err
 	}
 	return p.take(&b, raw)
@@ -359,3 +398,30 @@ func markerBatch(offset int64, leaderEpoch int32, producer int64, m marker, nowM
 	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], castagnoli))
 	return raw
 }
+
+// writeSnapshot says all of this to kfake, which then loads the partition segment
+// by segment instead of all at once, and with the leader that it had after the
+// last kill instead of a random one, so that clients need not look for it.
+func (p *partition) writeSnapshot() error {
+	if len(p.segments) == 0 || p.next == 0 {
+		return nil
+	}
+	raw, err := json.Marshal(map[string]any{
+		"version":            frameVersion,
+		"high_watermark":     p.next,
+		"last_stable_offset": p.next, // nothing is open any more
+		"log_start_offset":   p.first,
+		"epoch":              p.leaderEpoch,
+		"leader_node":        p.number % NumBrokers,
+		"max_timestamp":      p.newestMS,
+		"created_at":         time.UnixMilli(p.newestMS),
+		"aborted_txns":       p.aborted,
+		"segments":           p.segments,
+	})
+	if err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(p.dir, snapshotFile), raw)
+}
+
+const snapshotFile = "snapshot.json"
