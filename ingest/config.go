@@ -65,6 +65,10 @@ type Config struct {
 
 	// BodyBytesMax bounds the body of a request and a line of a batch (64 KiB).
 	BodyBytesMax int
+	// InFlightMax bounds the requests that are being answered at a time, and so
+	// the memory that they hold while Kafka is slow; a further one is told to come
+	// back (16,384).
+	InFlightMax int
 	// ProduceTimeout bounds the wait for Kafka's acknowledgement (5 s).
 	ProduceTimeout time.Duration
 	// OnSaleWait is how long the creation of an event waits for its places to be
@@ -92,6 +96,7 @@ type Config struct {
 
 func (c *Config) setDefaults() {
 	setDefault(&c.BodyBytesMax, 64<<10)
+	setDefault(&c.InFlightMax, 16<<10)
 	setDefault(&c.ProduceTimeout, 5*time.Second)
 	setDefault(&c.OnSaleWait, 5*time.Second)
 	setDefault(&c.UnknownEventWait, 500*time.Millisecond)
@@ -148,7 +153,7 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s must not be negative, it is %v", d.name, d.value))
 		}
 	}
-	if c.BodyBytesMax < 0 || c.BatchInFlightMax < 0 || c.RecentKeysMax < 0 {
+	if c.BodyBytesMax < 0 || c.InFlightMax < 0 || c.BatchInFlightMax < 0 || c.RecentKeysMax < 0 {
 		errs = append(errs, errors.New("limits must not be negative"))
 	}
 	return errors.Join(errs...)

@@ -20,6 +20,20 @@ type command struct {
 	value proto.Message
 }
 
+// enter counts a request in; leave counts it out, also one that was refused.
+func (s *Server) enter() error {
+	s.metrics.inFlight.Inc()
+	if s.inFlight.Add(1) > int64(s.cfg.InFlightMax) {
+		return problem.New(problem.Overloaded, "%d requests are being answered already; nothing was accepted. Repeat the request with the same idempotency key after Retry-After.", s.cfg.InFlightMax)
+	}
+	return nil
+}
+
+func (s *Server) leave() {
+	s.inFlight.Add(-1)
+	s.metrics.inFlight.Dec()
+}
+
 // produce writes a command and returns its position when all in-sync replicas
 // have it. I2: nothing is answered as accepted before that. The error is a
 // *problem.Problem: overloaded or kafka_unavailable.

@@ -62,9 +62,12 @@ func (s *Server) door(rt route) http.Handler {
 	m := s.metrics.route(rt.path)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		s.metrics.inFlight.Inc()
-		defer s.metrics.inFlight.Dec()
-		status, err := s.guarded(rt, w, r)
+		err := s.enter()
+		defer s.leave()
+		status := 0
+		if err == nil || rt.scope == "" { // health and readiness are always told
+			status, err = s.guarded(rt, w, r)
+		}
 		if err != nil {
 			status = s.fail(w, r, err)
 		}

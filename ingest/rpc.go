@@ -79,11 +79,13 @@ func (s *Server) newGuard() *guard {
 func (g *guard) around(ctx context.Context, procedure, authorization string, call func(context.Context) error) error {
 	route := g.routes[procedure]
 	start := time.Now()
-	g.server.metrics.inFlight.Inc()
-	defer g.server.metrics.inFlight.Dec()
-	caller, err := g.server.cfg.Keys.Authorize(authorization, route.scope)
+	err := g.server.enter()
+	defer g.server.leave()
 	if err == nil {
-		err = call(context.WithValue(ctx, callerKey{}, caller))
+		var caller *apikey.Identity
+		if caller, err = g.server.cfg.Keys.Authorize(authorization, route.scope); err == nil {
+			err = call(context.WithValue(ctx, callerKey{}, caller))
+		}
 	}
 	status := http.StatusOK
 	if err != nil {

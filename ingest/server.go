@@ -22,6 +22,8 @@ type Server struct {
 	buffers buffers
 	handler http.Handler
 
+	// inFlight counts the requests that are being answered.
+	inFlight atomic.Int64
 	// draining is closed when the server stops: batches end then, after what
 	// they have read is answered.
 	draining  chan struct{}

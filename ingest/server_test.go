@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,8 +16,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/eventpro/boxoffice/client"
 	"github.com/eventpro/boxoffice/internal/stream"
 	"github.com/eventpro/boxoffice/internal/topology"
+	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
 )
 
 // countingLog tells when a number of writes has been started.
@@ -240,5 +243,69 @@ func TestValidate(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%s is not named: %v", part, err)
 		}
+	}
+}
+
+// More requests hang on a slow Kafka than may be in flight: a further one is told
+// to come back, and health is still told.
+func TestInFlightIsBounded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *Config) { c.InFlightMax = 1 })
+	hold := make(chan struct{})
+	b.log.hold = hold
+	counted := &countingLog{fakeLog: b.log, started: new(atomic.Int64), reached: make(chan struct{}, 1), at: 1}
+	b.cfg.Producer = counted
+	first := make(chan answer)
+	go func() { first <- b.do("POST", "/v1/registrations", orderBody()) }()
+	<-counted.reached
+	if a := b.do("POST", "/v1/registrations", orderBody()); a.status != 429 || a.header.Get("Retry-After") == "" {
+		t.Errorf("one too many: %d %s", a.status, a.body)
+	}
+	if a := b.do("GET", "/healthz", ""); a.status != 200 {
+		t.Errorf("health: %d %s", a.status, a.body)
+	}
+	close(hold)
+	if a := <-first; a.status != 202 {
+		t.Errorf("the first: %d %s", a.status, a.body)
+	}
+	if a := b.do("POST", "/v1/registrations", orderBody()); a.status != 202 {
+		t.Errorf("afterwards: %d %s", a.status, a.body)
+	}
+}
+
+// A caller of the batch door has the wrong key and waits for the answer before it
+// sends anything: it gets one.
+func TestBatchRefusedBeforeItsBody(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	url, _ := b.listen()
+	c, err := client.New(url, "", "nope")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	batch, err := c.RegisterBatch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refusal *client.Error
+	if _, err := batch.Recv(); !errors.As(err, &refusal) || refusal.Code != "api_key_unknown" {
+		t.Errorf("answered %v", err)
+	}
+	if err := batch.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The digest of a body leaves the front door, the body does not: without the
+// sealing key nobody can try e-mail addresses until a digest fits.
+func TestDigestIsKeyed(t *testing.T) {
+	t.Parallel()
+	digest := func(b *bench) string {
+		b.do("POST", "/v1/registrations", orderBody())
+		return string(b.log.all()[0].value.(*pb.RegistrationCommand).BodyDigest)
+	}
+	if digest(newBench(t)) == digest(newBench(t)) {
+		t.Error("two installations give the same digest")
 	}
 }
