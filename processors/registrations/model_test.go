@@ -141,7 +141,7 @@ func (c *clerk) repeat() {
 
 func (c *clerk) pass() {
 	c.w.now = c.w.now.Add(rapid.SampledFrom([]time.Duration{
-		time.Second, 5 * time.Second, time.Minute, 10 * time.Minute,
+		time.Second, time.Second, 2 * time.Second, 5 * time.Second, time.Minute, 10 * time.Minute,
 	}).Draw(c.t, "time"))
 	c.w.fire()
 }
@@ -149,14 +149,16 @@ func (c *clerk) pass() {
 func (c *clerk) setCapacity() {
 	c.w.catalog(&pb.CatalogCommand{Command: &pb.CatalogCommand_SetCapacity{SetCapacity: &pb.SetCapacity{
 		TicketType: rapid.SampledFrom([]string{"regular", "vip"}).Draw(c.t, "type"),
-		Capacity:   rapid.Uint32Range(0, 9).Draw(c.t, "capacity"),
+		Capacity:   rapid.Uint32Range(0, 15).Draw(c.t, "capacity"),
 	}}})
 }
 
 func (c *clerk) step() {
 	switch n := rapid.IntRange(0, 99).Draw(c.t, "step"); {
 	case n < 68:
-		c.deliver()
+		for range rapid.IntRange(1, 5).Draw(c.t, "records") {
+			c.deliver()
+		}
 	case n < 78:
 		if len(c.orders) < 14 {
 			c.newOrder()
@@ -172,7 +174,7 @@ func (c *clerk) step() {
 	case n < 99:
 		c.setCapacity()
 	default:
-		if rapid.Bool().Draw(c.t, "storm") {
+		if rapid.IntRange(0, 2).Draw(c.t, "storm") == 0 {
 			c.w.catalog(&pb.CatalogCommand{Command: &pb.CatalogCommand_CancelEvent{CancelEvent: &pb.CancelEvent{}}})
 		}
 	}
@@ -191,8 +193,11 @@ func TestAnyInterleavingSettles(t *testing.T) {
 		rules.MaxAttempts = rapid.Uint32Range(2, 8).Draw(t, "attempts")
 		w := newWorld(t, rapid.Uint64().Draw(t, "seed"), rules)
 		w.provider.declines = byte(rapid.IntRange(0, 8).Draw(t, "declines"))
-		c := &clerk{t: t, w: w, limit: rapid.SampledFrom([]uint32{0, 0, 4}).Draw(t, "limit")}
-		w.create(c.limit, ticketType("regular", 4900, 6, 3), ticketType("vip", 9900, 3, 2), ticketType("free", 0, 4, 4))
+		c := &clerk{t: t, w: w, limit: rapid.SampledFrom([]uint32{0, 0, 5}).Draw(t, "limit")}
+		w.create(c.limit, ticketType("regular", 4900, 12, 5), ticketType("vip", 9900, 7, 2), ticketType("free", 0, 8, 4))
+		if rapid.Bool().Draw(t, "on sale first") {
+			w.settle()
+		}
 		for range rapid.IntRange(10, 300).Draw(t, "steps") {
 			c.step()
 		}
