@@ -139,7 +139,7 @@ func (s *system) startChild(ctx context.Context, name string, args []string) err
 	started := time.Now()
 	process, err := child.New(child.Spec{
 		Name: name, Args: append(args, s.childArgs(name)...),
-		Logger: s.env.log, Output: s.output, Grace: time.Minute,
+		Logger: s.env.log, Output: s.output, Grace: time.Minute, Files: []*os.File{s.dir.Children()},
 	})
 	if err != nil {
 		return err

@@ -38,6 +38,8 @@ type Spec struct {
 	Env []string
 	// Logger receives what happens to the process.
 	Logger *slog.Logger
+	// Files are open in the process too, for the locks that they carry.
+	Files []*os.File
 	// Output receives the process's own lines, whole and with the name in front;
 	// os.Stderr when nil. Several children may share one Lines.
 	Output *Lines
@@ -149,7 +151,7 @@ func jitter(pause time.Duration) time.Duration {
 // runOnce runs one process to its end. words are its last lines.
 func (c *Child) runOnce(ctx context.Context, ready func(bool)) (wasReady bool, words string, err error) {
 	cmd := exec.Command(c.spec.Path, c.spec.Args...) //nolint:gosec // the caller's program
-	cmd.Env = c.spec.Env
+	cmd.Env, cmd.ExtraFiles = c.spec.Env, c.spec.Files
 	apart(cmd)
 	// Held until the process has ended, or until this process has.
 	stdin, err := cmd.StdinPipe()

@@ -3,6 +3,7 @@
 //
 //	VERSION      which layout this is; makes a directory one of ours
 //	lock         held by the one process that uses it; says who that is
+//	children     held as long as any child of such a process lives
 //	dev-key      a key for development, readable by its owner only
 //	kafka/ clickhouse/ tables/ views/ provider/   one per part
 package datadir
@@ -18,14 +19,16 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/gofrs/flock"
 )
 
 const (
-	versionFile = "VERSION"
-	lockFile    = "lock"
-	keyFile     = "dev-key"
+	versionFile  = "VERSION"
+	lockFile     = "lock"
+	childrenFile = "children"
+	keyFile      = "dev-key"
 	// layout is what VERSION says.
 	layout        = "boxoffice data directory, version "
 	layoutVersion = 1
@@ -38,9 +41,10 @@ const (
 
 // Dir is a data directory that this process holds.
 type Dir struct {
-	path string
-	lock *flock.Flock
-	key  []byte
+	path     string
+	lock     *flock.Flock
+	children *os.File
+	key      []byte
 }
 
 // Open creates the directory if needed and locks it. command says to a second
@@ -73,7 +77,35 @@ func open(path, command string, free func(string) (uint64, error)) (*Dir, error)
 	if err := d.prepare(); err != nil {
 		return nil, errors.Join(explain(path, err), d.Close())
 	}
+	if err := d.holdChildren(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
 	return d, nil
+}
+
+// orphanPatience is how long the children of a holder that was killed may take
+// to end: each finishes what it can.
+const orphanPatience = time.Minute
+
+// holdChildren waits until no child of an earlier holder lives: those of a
+// killed one still use the directory and its ports for a moment.
+func (d *Dir) holdChildren() error {
+	f, err := os.OpenFile(d.Path(childrenFile), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return explain(d.path, err)
+	}
+	d.children = f
+	for deadline := time.Now().Add(orphanPatience); ; time.Sleep(20 * time.Millisecond) {
+		held, err := lockInherited(f)
+		switch {
+		case err != nil:
+			return explain(d.path, err)
+		case held:
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("the data directory %s is still in use by the roles of a process that was killed: they take longer than %v to end; stop them, then start again", d.path, orphanPatience)
+		}
+	}
 }
 
 // checkOurs refuses a directory that has other things in it, and one of a
@@ -237,5 +269,14 @@ func (d *Dir) Provider() string { return d.Path("provider") }
 // DevKey is 32 random bytes that were drawn when the directory was made.
 func (d *Dir) DevKey() []byte { return d.key }
 
+// Children is a file for child processes to inherit: as long as one of them has
+// it, nobody else gets the directory.
+func (d *Dir) Children() *os.File { return d.children }
+
 // Close lets the next process use the directory.
-func (d *Dir) Close() error { return d.lock.Unlock() }
+func (d *Dir) Close() error {
+	if d.children != nil {
+		_ = d.children.Close() // nothing was written
+	}
+	return d.lock.Unlock()
+}

@@ -2,8 +2,10 @@ package datadir
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -74,6 +76,48 @@ func TestSecondStarter(t *testing.T) {
 	}
 	if err := mustOpen(t, path).Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The holder was killed and left a child that has not ended yet: the directory
+// stays held until it has.
+func TestChildOfKilledHolder(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir()
+	d := mustOpen(t, path)
+	child := exec.Command("cat")
+	child.ExtraFiles = []*os.File{d.Children()}
+	stdin, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(path, childrenFile), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if held, err := lockInherited(f); err != nil || held {
+		t.Errorf("locked %t, %v, want it held by the child", held, err)
+	}
+	opened := make(chan error)
+	go func() {
+		next, err := Open(path, "boxoffice test")
+		if err == nil {
+			err = next.Close()
+		}
+		opened <- err
+	}()
+	if err := errors.Join(stdin.Close(), child.Wait()); err != nil {
+		t.Error(err)
+	}
+	if err := <-opened; err != nil {
+		t.Error(err)
 	}
 }
 
