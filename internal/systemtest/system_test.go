@@ -309,3 +309,11 @@ func bounded(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// replaced says whether a role runs as another process than it did.
+func (s *system) replaced(role string, was int) error {
+	if now, ok := s.children()[role]; !ok || now == was {
+		return fmt.Errorf("the processes are %v, %s was %d", s.children(), role, was)
+	}
+	return nil
+}
