@@ -11,11 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// metadataMinAge is how soon a client asks again which broker leads what. Its
-// default of 5 s would delay a client that is given its topics or partitions
-// after it was made.
-const metadataMinAge = 100 * time.Millisecond
-
 // requestTimeout bounds one administrative request.
 const requestTimeout = 30 * time.Second
 
@@ -27,7 +22,7 @@ type topicManager struct{ adm *kadm.Client }
 var _ goka.TopicManager = topicManager{}
 
 func newAdmin(cfg *Config) (*kgo.Client, error) {
-	return kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...), kgo.MetadataMinAge(metadataMinAge), kgo.WithLogger(kafkaLog{cfg.Logger}))
+	return kgo.NewClient(cfg.client()...)
 }
 
 func (t topicManager) Close() error { return nil }

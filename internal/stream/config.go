@@ -177,6 +177,28 @@ func compression(name string) (kgo.CompressionCodec, error) {
 	return kgo.CompressionCodec{}, fmt.Errorf("unknown compression %q: use none, snappy, lz4 or zstd", name)
 }
 
+// metadataMinAge is how soon a client asks again which broker leads what. With
+// its default of 5 s a client that meets a new topic would stand still as long.
+const metadataMinAge = 100 * time.Millisecond
+
+// client are the options of every client.
+func (c *Config) client() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.SeedBrokers(c.Brokers...),
+		kgo.MetadataMinAge(metadataMinAge),
+		kgo.WithLogger(kafkaLog{c.Logger}),
+	}
+}
+
+// consuming are the options of every consumer.
+func (c *Config) consuming() []kgo.Opt {
+	return append(c.client(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxBytes(16<<20),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // rule 7
+	)
+}
+
 // producing are the options of everything that produces.
 func (c *Config) producing() []kgo.Opt {
 	codec, _ := compression(c.Compression) // Validate has seen it

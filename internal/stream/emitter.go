@@ -30,9 +30,7 @@ func NewEmitter(cfg Config) (*Emitter, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	cl, err := kgo.NewClient(append(cfg.producing(),
-		kgo.SeedBrokers(cfg.Brokers...),
-		kgo.WithLogger(kafkaLog{cfg.Logger}),
+	cl, err := kgo.NewClient(append(append(cfg.client(), cfg.producing()...),
 		kgo.ProducerLinger(max(cfg.Linger, 0)),
 		kgo.MaxBufferedRecords(cfg.BufferedRecordsMax),
 		// Without a bound a record would be written minutes after its caller was

@@ -56,14 +56,7 @@ func (f *Follower) Run(ctx context.Context) error {
 }
 
 func (f *Follower) follow(ctx context.Context) error {
-	cl, err := kgo.NewClient(
-		kgo.SeedBrokers(f.cfg.Brokers...),
-		kgo.MetadataMinAge(metadataMinAge),
-		kgo.WithLogger(kafkaLog{f.cfg.Logger}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), // they show how far it is
-		kgo.FetchMaxBytes(16<<20),
-	)
+	cl, err := kgo.NewClient(append(f.cfg.consuming(), kgo.KeepControlRecords())...) // control records show how far it is
 	if err != nil {
 		return fmt.Errorf("kafka client: %w", err)
 	}

@@ -32,10 +32,7 @@ type member struct {
 // joinMember fences whoever used this member id before, then joins the group.
 func joinMember(ctx context.Context, cfg *Config, group string, topics []string) (*member, error) {
 	m := &member{cfg: cfg, group: group, changed: make(chan struct{}, 1)}
-	opts := append(cfg.producing(),
-		kgo.SeedBrokers(cfg.Brokers...),
-		kgo.MetadataMinAge(metadataMinAge),
-		kgo.WithLogger(kafkaLog{cfg.Logger}),
+	opts := append(append(cfg.consuming(), cfg.producing()...),
 		kgo.TransactionalID(group+"/"+cfg.Member),
 		kgo.TransactionTimeout(cfg.TransactionTimeout),
 		kgo.ProducerLinger(0), // the batch is there at once, and the commit flushes
@@ -45,9 +42,6 @@ func joinMember(ctx context.Context, cfg *Config, group string, topics []string)
 		kgo.Balancers(kgo.RangeBalancer()), // the same partitions of every input, as Goka wants
 		kgo.SessionTimeout(cfg.SessionTimeout),
 		kgo.HeartbeatInterval(cfg.HeartbeatInterval),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.FetchMaxBytes(16<<20),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // rule 7
 		kgo.OnPartitionsAssigned(m.assigned),
 		kgo.OnPartitionsRevoked(m.revoked),
 		kgo.OnPartitionsLost(m.revoked),

@@ -68,15 +68,7 @@ type partitionReader struct {
 var _ sarama.PartitionConsumer = (*partitionReader)(nil)
 
 func newReader(cfg *Config) (*reader, error) {
-	cl, err := kgo.NewClient(
-		kgo.SeedBrokers(cfg.Brokers...),
-		kgo.MetadataMinAge(metadataMinAge),
-		kgo.WithLogger(kafkaLog{cfg.Logger}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(),
-		kgo.FetchMaxBytes(16<<20),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-	)
+	cl, err := kgo.NewClient(append(cfg.consuming(), kgo.KeepControlRecords())...)
 	if err != nil {
 		return nil, fmt.Errorf("kafka client: %w", err)
 	}

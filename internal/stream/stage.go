@@ -135,10 +135,7 @@ func (r *StageRunner) Run(ctx context.Context) error {
 
 // once runs one client until it is spent.
 func (r *StageRunner) once(ctx context.Context) error {
-	cl, err := kgo.NewClient(append(r.cfg.producing(),
-		kgo.SeedBrokers(r.cfg.Brokers...),
-		kgo.MetadataMinAge(metadataMinAge),
-		kgo.WithLogger(kafkaLog{r.cfg.Logger}),
+	cl, err := kgo.NewClient(append(append(r.cfg.consuming(), r.cfg.producing()...),
 		kgo.ProducerLinger(0),
 		kgo.ConsumerGroup(r.stage.Group.Name),
 		kgo.InstanceID(r.cfg.Member),
@@ -146,9 +143,6 @@ func (r *StageRunner) once(ctx context.Context) error {
 		kgo.Balancers(kgo.RangeBalancer()), // eager: a tenure is one whole assignment
 		kgo.SessionTimeout(r.cfg.SessionTimeout),
 		kgo.HeartbeatInterval(r.cfg.HeartbeatInterval),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.FetchMaxBytes(16<<20),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(), // what was polled is in the tenure before it can end
 		kgo.OnPartitionsAssigned(r.assigned),
