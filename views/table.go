@@ -125,12 +125,9 @@ func (s *source) overall() *pb.LookupFreshness {
 	return &pb.LookupFreshness{AsOf: asOf}
 }
 
-// get reads one key. A table that is not ready answers nothing at all: what it
-// has may be old.
+// get reads one key. A table that is not ready answers nothing at all (that is
+// in Get's contract): what it has may be old.
 func (s *source) get(key string) (proto.Message, *pb.LookupFreshness, error) {
-	if !s.Ready() {
-		return nil, nil, recovering(s.topic)
-	}
 	fresh := s.freshness(key)
 	value, err := s.Get(key)
 	switch {

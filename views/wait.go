@@ -111,15 +111,16 @@ func newWaiting(p *pb.Position, timeoutMillis uint32, topic string) (waiting, er
 type commanded interface{ GetLastCommand() *pb.CommandResult }
 
 // reached reports whether the value carries the command waited for, or a later
-// one. Offsets grow along a partition and a key stays in its partition, so a
-// later command of the key proves that the earlier one was handled.
+// one; false when nothing is waited for. Offsets grow along a partition and a key
+// stays in its partition (await checks that it is the right one), so a later
+// command of the key proves that the earlier one was handled.
 func (w waiting) reached(value proto.Message) bool {
 	v, ok := value.(commanded)
-	if !ok {
+	if !ok || w.timeout == 0 {
 		return false
 	}
 	last := v.GetLastCommand()
-	return last != nil && last.GetPartition() == w.partition && last.GetOffset() >= w.offset
+	return last != nil && last.GetOffset() >= w.offset
 }
 
 // await returns when key's value in the table has reached w. The time it took
