@@ -199,3 +199,23 @@ func sorted(text string) string {
 	rows := slices.Sorted(strings.Lines(text))
 	return strings.Join(rows, "")
 }
+
+// Two members share the partitions while one joins and one leaves in the middle
+// of the story; what is loaded is the same.
+func TestMembersJoinAndLeave(t *testing.T) {
+	t.Parallel()
+	brokers := newKafka(t)
+	cfg, name := sinkConfig(t, brokers)
+	cfg.MaxRecords = 2
+	records := story(t)
+	first, leave := start(t, cfg)
+	produce(t, brokers, records[:5]...)
+	caughtUp(t, first)
+	second, _ := start(t, cfg)
+	produce(t, brokers, records[5:9]...)
+	caughtUp(t, second)
+	leave()
+	produce(t, brokers, records[9:]...)
+	caughtUp(t, second)
+	golden(t, "story.golden.txt", facts(t, name))
+}
