@@ -140,6 +140,8 @@ func (c *Cluster) settings(listen []net.Listener) []kfake.Opt {
 			// kfake compacts beyond the last stable offset and deletes the old
 			// segments before it has written the new ones: it never runs here.
 			"log.cleaner.backoff.ms": strconv.FormatInt(neverMS, 10),
+			// kfake loads one segment of every partition at a time.
+			"log.segment.bytes": strconv.Itoa(segmentBytes),
 		}),
 	}
 	if c.options.SyncWrites {
@@ -149,8 +151,9 @@ func (c *Cluster) settings(listen []net.Listener) []kfake.Opt {
 }
 
 const (
-	logDir    = "log"
-	portsFile = "ports"
+	logDir       = "log"
+	portsFile    = "ports"
+	segmentBytes = 8 << 20
 	// neverMS is far away and still fits a time.Duration.
 	neverMS = int64(math.MaxInt64/int64(time.Millisecond)) / 2
 )
