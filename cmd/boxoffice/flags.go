@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -88,16 +87,9 @@ func openSealing(path string) (*sealing.Keyring, error) {
 // listen opens a TCP address and says who holds it when it is taken. setting is
 // the flag that chooses another one.
 func listen(what, setting, addr string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", addr)
-	if err == nil {
-		return listener, nil
+	listener, err := ports.Listen(addr, what, "choose another address with "+setting)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s cannot be opened: %w", setting, addr, err)
 	}
-	if _, port, splitErr := net.SplitHostPort(addr); splitErr == nil {
-		if number, convErr := strconv.Atoi(port); convErr == nil {
-			if taken := ports.Taken(err, number, what, "choose another address with "+setting); taken != err { //nolint:errorlint // the same error value comes back when the port is not taken
-				return nil, taken
-			}
-		}
-	}
-	return nil, fmt.Errorf("%s %s cannot be opened: %w", setting, addr, err)
+	return listener, nil
 }

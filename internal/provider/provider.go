@@ -15,6 +15,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/eventpro/boxoffice/internal/embedded/ports"
 )
 
 // Options says where and how a provider runs. Dir, Logger and Registerer are
@@ -111,7 +113,7 @@ func open(o Options, lock *flock.Flock) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", o.Addr)
+	listener, err := ports.Listen(o.Addr, "the payment provider", "choose another one")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("provider: %w", err), book.ledger.file.Close())
 	}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/eventpro/boxoffice/internal/embedded/ports"
 )
 
 // Options say how to run the engine. Library and DataDir are required.
@@ -87,7 +89,7 @@ func Open(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", o.Addr)
+	listener, err := ports.Listen(o.Addr, "ClickHouse", "choose another one")
 	if err != nil {
 		return nil, fmt.Errorf("clickhouse: %w", err)
 	}

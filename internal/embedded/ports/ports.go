@@ -16,6 +16,21 @@ import (
 	"syscall"
 )
 
+// Listen opens a TCP address. When its port is taken, the error is as [Taken]
+// makes it.
+func Listen(addr, what, change string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", addr)
+	if err == nil {
+		return listener, nil
+	}
+	if _, port, splitErr := net.SplitHostPort(addr); splitErr == nil {
+		if number, convErr := strconv.Atoi(port); convErr == nil {
+			err = Taken(err, number, what, change)
+		}
+	}
+	return nil, err
+}
+
 // Taken turns a listen error into one that names the port and its holder, and
 // leaves every other error as it is. what is the role that wanted it; change says
 // how to choose another port.

@@ -19,8 +19,12 @@ func TestTaken(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
-	_, err = net.Listen("tcp", l.Addr().String())
-	says := Taken(err, port, "the broker", "use --port").Error()
+	again, err := Listen(l.Addr().String(), "the broker", "use --port")
+	if err == nil {
+		again.Close()
+		t.Fatal("one port was taken twice")
+	}
+	says := err.Error()
 	wants := []string{fmt.Sprintf("port %d, which the broker needs", port), "use --port"}
 	if runtime.GOOS == "linux" {
 		wants = append(wants, fmt.Sprintf("pid %d (", os.Getpid()))
