@@ -181,6 +181,11 @@ func compression(name string) (kgo.CompressionCodec, error) {
 // its default of 5 s a client that meets a new topic would stand still as long.
 const metadataMinAge = 100 * time.Millisecond
 
+// fetchMaxWait is how long a broker holds a fetch that has nothing to bring. A
+// broker answers the fetches of a connection one after the other, so after an
+// abort, or when partitions are added, new fetches wait for one that is held.
+const fetchMaxWait = 250 * time.Millisecond
+
 // client are the options of every client.
 func (c *Config) client() []kgo.Opt {
 	return []kgo.Opt{
@@ -195,6 +200,7 @@ func (c *Config) consuming() []kgo.Opt {
 	return append(c.client(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxBytes(16<<20),
+		kgo.FetchMaxWait(fetchMaxWait),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // rule 7
 	)
 }

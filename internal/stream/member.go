@@ -27,6 +27,9 @@ type member struct {
 	changed    chan struct{}      // an assignment came
 
 	session atomic.Pointer[session] // the running one, nil: none; set under mu
+
+	// unsettled: records were polled or partitions revoked since the last rewind.
+	unsettled atomic.Bool
 }
 
 // joinMember fences whoever used this member id before, then joins the group.
@@ -90,6 +93,7 @@ func (m *member) assigned(_ context.Context, _ *kgo.Client, partitions map[strin
 // It must not wait for the transaction's end: franz-go holds the lock that
 // GroupTransactSession.End needs while it calls this.
 func (m *member) revoked(context.Context, *kgo.Client, map[string][]int32) {
+	m.unsettled.Store(true)
 	m.mu.Lock()
 	m.owned = nil
 	s := m.session.Load()
@@ -135,8 +139,12 @@ func (m *member) exit() {
 
 // rewind aborts what is open, forgets a revocation that is over, and sets the
 // position back to what is committed, so that records that were polled but not
-// committed come again.
+// committed come again. It does nothing when nothing was polled or revoked:
+// setting the position throws away what is being fetched.
 func (m *member) rewind(ctx context.Context) error {
+	if !m.unsettled.Swap(false) {
+		return nil
+	}
 	ctx, cancel := m.endContext(ctx)
 	defer cancel()
 	if _, err := m.tx.End(ctx, kgo.TryAbort); err != nil {

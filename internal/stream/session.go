@@ -220,7 +220,11 @@ func (s *session) loop(ctx context.Context) error {
 			return err
 		}
 		n := fetches.NumRecords()
-		if n == 0 || s.ctx.Err() != nil {
+		if n == 0 {
+			continue
+		}
+		s.m.unsettled.Store(true)
+		if s.ctx.Err() != nil {
 			continue
 		}
 		if err := s.transaction(ctx, fetches, n); err != nil {
