@@ -52,7 +52,8 @@ type Config struct {
 	// Door is the way in (Single).
 	Door Door
 	// Connections bounds the requests that are under way at once (256 with a
-	// rate; without one 32, or 4 through the batch door).
+	// rate, 32 without one; 4 through the batch door, so that there is something
+	// to put in a batch).
 	Connections int
 	// UndecidedMax bounds the registrations that are accepted and undecided, in
 	// a run without a rate (4,000).
@@ -115,10 +116,10 @@ func (c Config) withDefaults() Config {
 	def(&c.CancelShare, .01)
 	def(&c.Door, Single)
 	switch {
-	case c.Rate > 0:
-		def(&c.Connections, 256)
 	case c.Door == Batch:
 		def(&c.Connections, 4)
+	case c.Rate > 0:
+		def(&c.Connections, 256)
 	default:
 		def(&c.Connections, 32)
 	}
