@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"github.com/eventpro/boxoffice/internal/topology"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
 )
@@ -20,7 +18,6 @@ func BenchmarkRun(b *testing.B) {
 	world := newBooks()
 	world.fill(registrations)
 	o := world.options(b)
-	world = nil
 	var peak runtime.MemStats
 	var before runtime.MemStats
 	runtime.GC()
@@ -52,10 +49,12 @@ func (b *books) fill(n int) {
 		if seat == 0 {
 			b.blocks[ticketType] = &pb.Block{Free: 50, Status: pb.BlockStatus_BLOCK_STATUS_OPEN, Size: 50, Version: 1, EventId: fair[:], TicketType: ticketType, Number: 1}
 			b.put(topology.InventoryTable, topology.BlockKey(fair[:], ticketType, 1), b.blocks[ticketType])
-			b.put(topology.BlockEvents, fair.String(), &pb.BlockEvent{Kind: pb.BlockEventKind_BLOCK_EVENT_KIND_OPENED, EventId: fair[:],
-				TicketType: ticketType, Block: 1, BlockVersion: 1, BlockSize: 50, Free: 50, Changed: true})
+			b.put(topology.BlockEvents, fair.String(), &pb.BlockEvent{
+				Kind: pb.BlockEventKind_BLOCK_EVENT_KIND_OPENED, EventId: fair[:],
+				TicketType: ticketType, Block: 1, BlockVersion: 1, BlockSize: 50, Free: 50, Changed: true,
+			})
 		}
-		id := uuid.UUID(topology.RegistrationID("acme", fmt.Sprint("buyer-", i)))
+		id := topology.RegistrationID("acme", fmt.Sprint("buyer-", i))
 		b.register(id, &pb.Line{TicketType: ticketType, Quantity: 1, UnitPriceMinor: 5_000})
 		b.take(id, []string{ticketType}, 1<<seat)
 		b.capture(id)

@@ -30,6 +30,9 @@ func readEvent(r *kgo.Record) (id uuid.UUID, version, sum uint64, err error) {
 			version = f.Number
 		}
 	})
+	if err == nil && id == (uuid.UUID{}) {
+		err = errNoID
+	}
 	if err == nil {
 		sum, err = digest(r.Value, unversionedOfEvent, unversionedOfTicketType)
 	}
@@ -42,6 +45,7 @@ func (w *world) onEvent(r *kgo.Record) error {
 	if err != nil {
 		return w.undecodable(r, err)
 	}
+	w.countAudit(r, version)
 	w.catalog.update(id, func(s *snapshot) {
 		if version != s.version+1 {
 			w.found.fail("I9", "event %s: version %d comes after version %d in the log", id, version, s.version)

@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/eventpro/boxoffice/internal/topology"
 	"github.com/eventpro/boxoffice/sinks/clickhouse/queries"
@@ -181,12 +183,12 @@ type tail struct {
 	lacks   bool
 }
 
-// countAudit counts one record of an event topic.
-func (w *world) countAudit(topic string, partition int32, offset int64, version uint64) {
-	if w.audit == nil {
+// countAudit counts one record of an event topic, with the version that it shows.
+func (w *world) countAudit(r *kgo.Record, version uint64) {
+	if w.audit == nil || !loads(r.Topic) {
 		return
 	}
-	at := part{topic, partition}
+	at, offset := part{r.Topic, r.Partition}, r.Offset
 	loaded, known := w.audit[at]
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -223,6 +225,11 @@ func (w *world) checkAudit() (records int64) {
 		}
 	}
 	return records
+}
+
+// loads reports whether the loader reads a topic.
+func loads(topic string) bool {
+	return slices.ContainsFunc(topology.ClickHouseSink.Inputs, func(t topology.Topic) bool { return t.Name == topic })
 }
 
 // loaderGroup is the consumer group whose offsets say what was loaded.

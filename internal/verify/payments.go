@@ -124,17 +124,26 @@ func decodeRefund(b []byte, p *payment) error {
 	return err
 }
 
+// readPayment reads a record of payment-events or payments-table.
+func (w *world) readPayment(r *kgo.Record, p *payment) (id uuid.UUID, err error) {
+	err = w.decodePayment(r.Value, &id, p)
+	if err == nil && (id == (uuid.UUID{}) || p.registration == (uuid.UUID{})) {
+		err = errNoID
+	}
+	if err == nil {
+		p.digest, err = digest(r.Value, unversionedOfPayment, unversionedOfRefund)
+	}
+	return id, err
+}
+
 // onPayment takes a record of payment-events.
 func (w *world) onPayment(r *kgo.Record) error {
 	var next payment
-	var id uuid.UUID
-	if err := w.decodePayment(r.Value, &id, &next); err != nil {
-		return w.undecodable(r, err)
-	}
-	d, err := digest(r.Value, unversionedOfPayment, unversionedOfRefund)
+	id, err := w.readPayment(r, &next)
 	if err != nil {
 		return w.undecodable(r, err)
 	}
+	w.countAudit(r, next.version)
 	w.payments.update(id, func(p *payment) {
 		if next.version != p.version+1 {
 			w.found.fail("I9", "payment %s: version %d comes after version %d in the log", id, next.version, p.version)
@@ -142,7 +151,7 @@ func (w *world) onPayment(r *kgo.Record) error {
 		if p.captured > 0 && (next.captured != p.captured || next.refunded < p.refunded) {
 			w.found.fail("I3", "payment %s: captured went from %d to %d, refunded from %d to %d", id, p.captured, next.captured, p.refunded, next.refunded)
 		}
-		next.digest, next.inCut = d, p.inCut
+		next.inCut = p.inCut
 		if r.Offset < w.first[part{r.Topic, r.Partition}] {
 			next.inCut = next.version
 		}
@@ -155,16 +164,12 @@ func (w *world) onPayment(r *kgo.Record) error {
 // onTablePayment takes a record of payments-table.
 func (w *world) onTablePayment(r *kgo.Record) error {
 	var next payment
-	var id uuid.UUID
-	if err := w.decodePayment(r.Value, &id, &next); err != nil {
-		return w.undecodable(r, err)
-	}
-	d, err := digest(r.Value, unversionedOfPayment, unversionedOfRefund)
+	id, err := w.readPayment(r, &next)
 	if err != nil {
 		return w.undecodable(r, err)
 	}
 	w.payments.update(id, func(p *payment) {
-		p.table.known, p.table.version, p.table.digest = true, next.version, d
+		p.table.known, p.table.version, p.table.digest = true, next.version, next.digest
 	})
 	return nil
 }
@@ -251,7 +256,7 @@ func (w *world) checkLedgerOf(id uuid.UUID, p *payment) {
 	// The ledger is read last: it may be ahead of the topics, and by right
 	// while the payment waits for the provider's answer.
 	waits := w.report.Moving || !p.final()
-	if p.captured != l.captured && !(p.captured == 0 && waits) {
+	if p.captured != l.captured && (p.captured != 0 || !waits) {
 		w.found.fail("I4", "payment %s: captured %d, the ledger shows %d", id, p.captured, l.captured)
 	}
 	if p.captured > 0 && p.captured == l.captured && (p.fee != l.fee || p.currency != l.currency || p.capturedAt != l.capturedAt) {

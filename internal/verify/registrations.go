@@ -95,13 +95,18 @@ func unversionedOfRegistration(id int32) bool { return id == 1 || id == 29 || id
 func (w *world) onSnapshot(r *kgo.Record) error {
 	next := registration{}
 	var id uuid.UUID
-	if err := w.decodeRegistration(r.Value, &id, &next); err != nil {
-		return w.undecodable(r, err)
+	err := w.decodeRegistration(r.Value, &id, &next)
+	if err == nil && id == (uuid.UUID{}) {
+		err = errNoID
 	}
-	d, err := digest(r.Value, unversionedOfRegistration, nil)
+	var d uint64
+	if err == nil {
+		d, err = digest(r.Value, unversionedOfRegistration, nil)
+	}
 	if err != nil {
 		return w.undecodable(r, err)
 	}
+	w.countAudit(r, next.version)
 	w.registrations.update(id, func(s *registration) {
 		w.checkStep(id, s, &next)
 		next.digest, next.inCut = d, s.inCut

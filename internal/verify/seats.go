@@ -43,6 +43,19 @@ const (
 	closed
 )
 
+// The kinds of answers that may change a block.
+var (
+	seatDeeds = map[pb.SeatEventKind]deedKind{
+		pb.SeatEventKind_SEAT_EVENT_KIND_GRANTED:  granted,
+		pb.SeatEventKind_SEAT_EVENT_KIND_RELEASED: released,
+		pb.SeatEventKind_SEAT_EVENT_KIND_SOLD:     sold,
+	}
+	blockDeeds = map[pb.BlockEventKind]deedKind{
+		pb.BlockEventKind_BLOCK_EVENT_KIND_OPENED: opened,
+		pb.BlockEventKind_BLOCK_EVENT_KIND_CLOSED: closed,
+	}
+)
+
 // figures are the seats of a block. A block has at most 64.
 type figures struct{ size, held, sold, free, withdrawn uint8 }
 
@@ -94,16 +107,20 @@ type answer struct {
 // onSeatEvent takes a record of seat-events.
 func (w *world) onSeatEvent(r *kgo.Record) error {
 	var a answer
+	whole := 0 // ids of 16 bytes, of which there are two
 	err := wire.Scan(r.Value, func(f wire.Field) {
 		switch f.ID {
 		case 1:
 			a.kind = f.Number
 		case 2:
 			a.id.event = w.symbols.of(f.Bytes)
+			whole += len(f.Bytes)
 		case 3:
 			a.id.ticketType = w.symbols.of(f.Bytes)
 		case 4:
 			a.id.number = uint32(f.Number)
+		case 5:
+			whole += len(f.Bytes)
 		case 6:
 			a.hold = idOf(f.Bytes)
 		case 7:
@@ -118,18 +135,16 @@ func (w *world) onSeatEvent(r *kgo.Record) error {
 			a.after[4] = f.Number
 		}
 	})
+	if err == nil && whole != 32 {
+		err = errNoID
+	}
 	if err != nil {
 		return w.undecodable(r, err)
 	}
-	kind := map[pb.SeatEventKind]deedKind{
-		pb.SeatEventKind_SEAT_EVENT_KIND_GRANTED:  granted,
-		pb.SeatEventKind_SEAT_EVENT_KIND_RELEASED: released,
-		pb.SeatEventKind_SEAT_EVENT_KIND_SOLD:     sold,
-	}[pb.SeatEventKind(a.kind)]
 	if pb.SeatEventKind(a.kind) == pb.SeatEventKind_SEAT_EVENT_KIND_MISSING {
 		w.found.fail("I1", "block %s: hold %s was to be sold and owns nothing", w.blockName(a.id), a.hold)
 	}
-	return w.onAnswer(r, a, kind)
+	return w.onAnswer(r, a, seatDeeds[pb.SeatEventKind(a.kind)])
 }
 
 // onBlockEvent takes a record of block-events.
@@ -155,17 +170,17 @@ func (w *world) onBlockEvent(r *kgo.Record) error {
 			a.after[4] = f.Number
 		}
 	})
+	if err == nil && len(w.symbols.name(a.id.event)) != 16 {
+		err = errNoID
+	}
 	if err != nil {
 		return w.undecodable(r, err)
 	}
-	kind := map[pb.BlockEventKind]deedKind{
-		pb.BlockEventKind_BLOCK_EVENT_KIND_OPENED: opened,
-		pb.BlockEventKind_BLOCK_EVENT_KIND_CLOSED: closed,
-	}[pb.BlockEventKind(a.kind)]
-	return w.onAnswer(r, a, kind)
+	return w.onAnswer(r, a, blockDeeds[pb.BlockEventKind(a.kind)])
 }
 
 func (w *world) onAnswer(r *kgo.Record, a answer, kind deedKind) error {
+	w.countAudit(r, a.version)
 	for _, n := range a.after {
 		if n > 64 {
 			w.found.fail("I1", "block %s: an answer speaks of %d seats, a block has at most 64", w.blockName(a.id), n)

@@ -15,7 +15,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/eventpro/boxoffice/internal/topology"
-	"github.com/eventpro/boxoffice/internal/wire"
 	"github.com/eventpro/boxoffice/sinks/clickhouse"
 )
 
@@ -183,51 +182,29 @@ func (w *world) read(ctx context.Context) error {
 
 // handler says who takes a topic's records.
 func (w *world) handler(t topology.Topic) func(*kgo.Record) error {
-	handle, version := w.handlers(t)
-	if version == 0 {
-		return handle
-	}
-	return func(r *kgo.Record) error {
-		var v uint64
-		// A record that cannot be read has an audit row of version 0.
-		if err := wire.Scan(r.Value, func(f wire.Field) {
-			if int32(f.ID) == version {
-				v = f.Number
-			}
-		}); err != nil {
-			v = 0
-		}
-		w.countAudit(r.Topic, r.Partition, r.Offset, v)
-		return handle(r)
-	}
-}
-
-// handlers returns a topic's handler and, when it is an input of the loader, the
-// field of its version.
-func (w *world) handlers(t topology.Topic) (handle func(*kgo.Record) error, version int32) {
 	switch t.Name {
 	case topology.RegistrationsTable.Name:
-		return w.onTableRegistration, 0
+		return w.onTableRegistration
 	case topology.InventoryTable.Name:
-		return w.onTableBlock, 0
+		return w.onTableBlock
 	case topology.PaymentsTable.Name:
-		return w.onTablePayment, 0
+		return w.onTablePayment
 	case topology.CatalogTable.Name:
-		return w.onTableEvent, 0
+		return w.onTableEvent
 	case topology.RegistrationEvents.Name:
-		return w.onSnapshot, 14
+		return w.onSnapshot
 	case topology.PaymentEvents.Name:
-		return w.onPayment, 19
+		return w.onPayment
 	case topology.SeatEvents.Name:
-		return w.onSeatEvent, 9
+		return w.onSeatEvent
 	case topology.BlockEvents.Name:
-		return w.onBlockEvent, 5
+		return w.onBlockEvent
 	case topology.CatalogEvents.Name:
-		return w.onEvent, 14
+		return w.onEvent
 	case topology.DeadLetters.Name:
-		return w.onDeadLetter, 0
+		return w.onDeadLetter
 	case topology.RegistrationCommands.Name:
-		return w.onCommand, 0
+		return w.onCommand
 	}
 	panic("verify: nobody reads " + t.Name)
 }
@@ -325,8 +302,13 @@ func (w *world) count(n *int64) {
 	*n++
 }
 
-// undecodable notes a record that cannot be read: it ended nowhere.
+// errNoID: a record that does not say whom it is about.
+var errNoID = errors.New("an id of 16 bytes is missing")
+
+// undecodable notes a record that cannot be read: it ended nowhere. Its audit row
+// has version 0.
 func (w *world) undecodable(r *kgo.Record, err error) error {
+	w.countAudit(r, 0)
 	w.found.fail("I7", "%s/%d at offset %d cannot be read: %v", r.Topic, r.Partition, r.Offset, err)
 	return nil
 }

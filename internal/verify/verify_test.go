@@ -80,15 +80,18 @@ func TestBrokenWorlds(t *testing.T) {
 	}{
 		"a seat is granted to two": {
 			func(b *books) { seatEventOf(b, erin, 0).Seats = 0b1 },
-			[]string{"I1", "I9"}, "another hold owns",
+			[]string{"I1", "I9"},
+			"another hold owns",
 		},
 		"a seat has two owners in the table": {
 			func(b *books) { blockOf(b, -1).Seats[1] |= blockOf(b, -1).Seats[0] },
-			[]string{"I1", "I9"}, "another owner too",
+			[]string{"I1", "I9"},
+			"another owner too",
 		},
 		"a block's figures do not add up": {
 			func(b *books) { seatEventOf(b, alice, 0).Free++ },
-			[]string{"I1"}, "is not 6",
+			[]string{"I1"},
+			"is not 6",
 		},
 		"confirmed with too few seats": {
 			func(b *books) {
@@ -96,7 +99,8 @@ func TestBrokenWorlds(t *testing.T) {
 					r.Holds[0].Seats = 0b1
 				}
 			},
-			[]string{"I1"}, "holds 1 seats",
+			[]string{"I1"},
+			"holds 1 seats",
 		},
 		"more tickets than places": {
 			func(b *books) {
@@ -104,7 +108,8 @@ func TestBrokenWorlds(t *testing.T) {
 					r.Lines[0].Quantity = 3
 				}
 			},
-			[]string{"I1"}, "3 tickets are confirmed of 2 places",
+			[]string{"I1"},
+			"3 tickets are confirmed of 2 places",
 		},
 		"seats that nobody keeps": {
 			func(b *books) {
@@ -115,17 +120,20 @@ func TestBrokenWorlds(t *testing.T) {
 					r.Outcome = pb.Outcome_OUTCOME_EXPIRED
 				}
 			},
-			[]string{"I1"}, "does not keep",
+			[]string{"I1"},
+			"does not keep",
 		},
 		"sold without owning": {
 			func(b *books) { seatEventOf(b, alice, 1).HoldId = erin[:] },
-			[]string{"I1", "I9"}, "is sold seats that it does not own",
+			[]string{"I1", "I9"},
+			"is sold seats that it does not own",
 		},
 		"decided twice": {
 			func(b *books) {
 				b.snapshot(carol, func(r *pb.Registration) { r.Outcome = pb.Outcome_OUTCOME_EXPIRED })
 			},
-			[]string{"I2"}, "was decided sold_out and became expired",
+			[]string{"I2"},
+			"was decided sold_out and became expired",
 		},
 		"settled without an outcome": {
 			func(b *books) {
@@ -133,25 +141,29 @@ func TestBrokenWorlds(t *testing.T) {
 					r.Outcome = pb.Outcome_OUTCOME_UNSPECIFIED
 				}
 			},
-			[]string{"I2"}, "has no outcome",
+			[]string{"I2"},
+			"has no outcome",
 		},
 		"a command without an answer": {
 			func(b *books) {
 				lost := topology.RegistrationID("acme", "grace")
 				b.command(lost, &pb.RegistrationCommand{Command: &pb.RegistrationCommand_Register{Register: &pb.Register{EventId: fair[:]}}})
 			},
-			[]string{"I2", "I7"}, "was handled and has no answer",
+			[]string{"I2", "I7"},
+			"was handled and has no answer",
 		},
 		"an answer without a command": {
 			func(b *books) { drop(b, topology.RegistrationCommands, carol.String(), 0) },
-			[]string{"I2"}, "nobody asked for it",
+			[]string{"I2"},
+			"nobody asked for it",
 		},
 		"open at rest": {
 			func(b *books) {
 				drop(b, topology.RegistrationEvents, carol.String(), -1)
 				drop(b, topology.RegistrationsTable, carol.String(), -1)
 			},
-			[]string{"I2"}, "1 are still open, for example " + carol.String(),
+			[]string{"I2"},
+			"1 are still open, for example " + carol.String(),
 		},
 		"a cancelled one is not refunded": {
 			func(b *books) {
@@ -161,15 +173,18 @@ func TestBrokenWorlds(t *testing.T) {
 					return e.Kind == provider.KindRefund && e.PaymentReference == paymentKey(bob)
 				})
 			},
-			[]string{"I3"}, "so 5000 of 5000 was to be given back, the ledger shows 0",
+			[]string{"I3"},
+			"so 5000 of 5000 was to be given back, the ledger shows 0",
 		},
 		"captured twice": {
 			func(b *books) { b.enter(b.ledger[0]) },
-			[]string{"I3", "I4"}, "was captured 2 times",
+			[]string{"I3", "I4"},
+			"was captured 2 times",
 		},
 		"confirmed without a capture": {
 			func(b *books) { b.ledger = b.ledger[1:] },
-			[]string{"I3", "I4"}, "the provider captured nothing",
+			[]string{"I3", "I4"},
+			"the provider captured nothing",
 		},
 		"captured and nobody knows": {
 			func(b *books) {
@@ -177,77 +192,93 @@ func TestBrokenWorlds(t *testing.T) {
 				e.Reference, e.PaymentReference = paymentKey(carol), paymentKey(carol)
 				b.enter(e)
 			},
-			[]string{"I3", "I4"}, "no event tells of it",
+			[]string{"I3", "I4"},
+			"no event tells of it",
 		},
 		"refunded twice": {
 			func(b *books) { b.enter(b.ledger[2]) },
-			[]string{"I3", "I4"}, "given back twice",
+			[]string{"I3", "I4"},
+			"given back twice",
 		},
 		"another fee in the ledger": {
 			func(b *books) { b.ledger[0].FeeMinor++ },
-			[]string{"I4"}, "the ledger shows fee 31",
+			[]string{"I4"},
+			"the ledger shows fee 31",
 		},
 		"another day in the ledger": {
 			func(b *books) { b.ledger[0].At = b.ledger[0].At.Add(24 * time.Hour) },
-			[]string{"I4"}, "2026-09-22",
+			[]string{"I4"},
+			"2026-09-22",
 		},
 		"another currency in the ledger": {
 			func(b *books) { b.ledger[0].Currency = "USD" },
-			[]string{"I4"}, "USD",
+			[]string{"I4"},
+			"USD",
 		},
 		"a refund that the ledger does not have": {
 			func(b *books) { b.ledger[2].AmountMinor-- },
-			[]string{"I3", "I4"}, "the ledger shows 4999",
+			[]string{"I3", "I4"},
+			"the ledger shows 4999",
 		},
 		"a record that cannot be read": {
 			func(b *books) {
 				b.messages = append(b.messages, &message{topic: topology.DeadLetters, key: "x", value: &pb.Timer{}})
 			},
-			[]string{"I7"}, "without its origin",
+			[]string{"I7"},
+			"without its origin",
 		},
 		"a group that did not read everything": {
 			func(b *books) {
 				b.behind = topology.Inventory.Name
 				b.put(topology.SeatCommands, "x", &pb.SeatCommand{Block: 1})
 			},
-			[]string{"I7"}, "group inventory has not read 1 records of seat-commands",
+			[]string{"I7"},
+			"group inventory has not read 1 records of seat-commands",
 		},
 		"a table that differs from its log": {
 			func(b *books) { tableOf(b, alice, -1).Channel = "phone" },
-			[]string{"I9"}, "differs from the event's",
+			[]string{"I9"},
+			"differs from the event's",
 		},
 		"a table that lost its last value": {
 			func(b *books) { drop(b, topology.RegistrationsTable, alice.String(), -1) },
-			[]string{"I9"}, "the table has version 3, its log version 4",
+			[]string{"I9"},
+			"the table has version 3, its log version 4",
 		},
 		"a log that lost a version": {
 			func(b *books) { drop(b, topology.RegistrationEvents, alice.String(), 1) },
-			[]string{"I9"}, "version 3 comes after version 1",
+			[]string{"I9"},
+			"version 3 comes after version 1",
 		},
 		"a log that has a version twice": {
 			func(b *books) {
 				m := *b.find(topology.RegistrationEvents, carol.String(), -1)
 				b.messages = append(b.messages, &m)
 			},
-			[]string{"I9"}, "version 2 comes after version 2",
+			[]string{"I9"},
+			"version 2 comes after version 2",
 		},
 		"a block's answer is lost": {
 			func(b *books) { drop(b, topology.SeatEvents, erin.String(), -1) },
-			[]string{"I1", "I9"}, "",
+			[]string{"I1", "I9"},
+			"",
 		},
 		"a block that differs from its log": {
 			func(b *books) { blockOf(b, -1).Sold = 0b1 },
-			[]string{"I1", "I9"}, "",
+			[]string{"I1", "I9"},
+			"",
 		},
 		"a payment that differs from its log": {
 			func(b *books) {
 				b.find(topology.PaymentsTable, paymentKey(alice), -1).value.(*pb.Payment).ProviderReference = "ch_other"
 			},
-			[]string{"I9"}, "payment",
+			[]string{"I9"},
+			"payment",
 		},
 		"an event that differs from its log": {
 			func(b *books) { b.find(topology.CatalogTable, fair.String(), 0).value.(*pb.Event).Name = "Unfair" },
-			[]string{"I9"}, "event " + fair.String(),
+			[]string{"I9"},
+			"event " + fair.String(),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -290,44 +321,53 @@ func TestBrokenClickHouse(t *testing.T) {
 	}{
 		"a registration is missing": {
 			[]string{"ALTER TABLE registrations DELETE WHERE registration_id = '" + alice.String() + "'" + sync},
-			[]string{"I8"}, "registration " + alice.String() + " is not in ClickHouse",
+			[]string{"I8"},
+			"registration " + alice.String() + " is not in ClickHouse",
 		},
 		"a registration is there twice": {
 			[]string{"INSERT INTO registrations SELECT * REPLACE (generateUUIDv4() AS event_id) FROM registrations FINAL WHERE registration_id = '" + alice.String() + "'"},
-			[]string{"I8"}, "is in ClickHouse 2 times",
+			[]string{"I8"},
+			"is in ClickHouse 2 times",
 		},
 		"an old version": {
 			[]string{
 				"INSERT INTO registrations SELECT * REPLACE (version - 1 AS version) FROM registrations FINAL WHERE registration_id = '" + carol.String() + "'",
 				"ALTER TABLE registrations DELETE WHERE registration_id = '" + carol.String() + "' AND version = 2" + sync,
 			},
-			[]string{"I8"}, "ClickHouse shows version 1, its log had version 2",
+			[]string{"I8"},
+			"ClickHouse shows version 1, its log had version 2",
 		},
 		"a version that never was": {
 			[]string{"INSERT INTO registrations SELECT * REPLACE (version + 1 AS version) FROM registrations FINAL WHERE registration_id = '" + carol.String() + "'"},
-			[]string{"I8"}, "ClickHouse shows version 3, its log ends at version 2",
+			[]string{"I8"},
+			"ClickHouse shows version 3, its log ends at version 2",
 		},
 		"other money": {
 			[]string{
 				"ALTER TABLE payments UPDATE captured_minor = captured_minor + 1 WHERE registration_id = '" + alice.String() + "'" + sync,
 			},
-			[]string{"I4", "I8"}, "ClickHouse shows captured",
+			[]string{"I4", "I8"},
+			"ClickHouse shows captured",
 		},
 		"a payment is missing": {
 			[]string{"ALTER TABLE payments DELETE WHERE registration_id = '" + erin.String() + "'" + sync},
-			[]string{"I8"}, "payment " + paymentKey(erin) + " is not in ClickHouse",
+			[]string{"I8"},
+			"payment " + paymentKey(erin) + " is not in ClickHouse",
 		},
 		"a block is missing": {
 			[]string{"ALTER TABLE seat_blocks DELETE WHERE ticket_type = 'free'" + sync},
-			[]string{"I8"}, "block " + topology.BlockKey(fair[:], "free", 1) + " is not in ClickHouse",
+			[]string{"I8"},
+			"block " + topology.BlockKey(fair[:], "free", 1) + " is not in ClickHouse",
 		},
 		"an audit row is missing": {
 			[]string{"ALTER TABLE events DELETE WHERE topic = 'catalog-events'" + sync},
-			[]string{"I8"}, "catalog-events/",
+			[]string{"I8"},
+			"catalog-events/",
 		},
 		"an audit row too many": {
 			[]string{"INSERT INTO events (topic, partition, offset, time, version) VALUES ('seat-events', 7, 0, now(), 1)"},
-			[]string{"I8"}, "the log none",
+			[]string{"I8"},
+			"the log none",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -420,8 +460,11 @@ func letter(t *testing.T, o Options, id uuid.UUID) {
 				continue
 			}
 			dead := &kgo.Record{Topic: topology.DeadLetters.Name, Key: r.Key, Value: r.Value, Headers: []kgo.RecordHeader{
-				{Key: headerTopic, Value: []byte(r.Topic)}, {Key: headerPartition, Value: fmt.Append(nil, r.Partition)},
-				{Key: headerOffset, Value: fmt.Append(nil, r.Offset)}, {Key: headerReason, Value: []byte("no_command")}}}
+				{Key: headerTopic, Value: []byte(r.Topic)},
+				{Key: headerPartition, Value: fmt.Append(nil, r.Partition)},
+				{Key: headerOffset, Value: fmt.Append(nil, r.Offset)},
+				{Key: headerReason, Value: []byte("no_command")},
+			}}
 			if err := client.ProduceSync(t.Context(), dead).FirstErr(); err != nil {
 				t.Fatal(err)
 			}
@@ -446,7 +489,8 @@ func TestRecordsThatArriveMeanwhile(t *testing.T) {
 		once.Do(func() {
 			b := &books{}
 			b.command(topology.RegistrationID("acme", "grace"), &pb.RegistrationCommand{
-				Command: &pb.RegistrationCommand_Register{Register: &pb.Register{EventId: fair[:]}}})
+				Command: &pb.RegistrationCommand_Register{Register: &pb.Register{EventId: fair[:]}},
+			})
 			r := record(t, b.messages[0])
 			if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 				t.Error(err)
@@ -489,5 +533,24 @@ func TestErrors(t *testing.T) {
 	o.ProviderURL = "http://127.0.0.1:1"
 	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "ledger") {
 		t.Errorf("verified without a ledger: %v", err)
+	}
+}
+
+// I7: records that nobody can read are found as such; they are in the audit trail
+// like any other, so that ClickHouse lacks nothing.
+func TestUnreadableRecords(t *testing.T) {
+	t.Parallel()
+	b := newBooks()
+	b.put(topology.PaymentEvents, "poison", &pb.Payment{PaymentId: []byte("short"), Version: 3})
+	b.put(topology.RegistrationEvents, "poison", &pb.Registration{Version: 3})
+	b.put(topology.SeatEvents, "poison", &pb.SeatEvent{EventId: fair[:], BlockVersion: 9})
+	b.put(topology.BlockEvents, "poison", &pb.BlockEvent{BlockVersion: 9})
+	b.put(topology.CatalogEvents, "poison", &pb.Event{EventId: []byte("short"), Version: 9})
+	o := b.options(t)
+	load(t, &o)
+	r := verify(t, o)
+	expect(t, r, []string{"I7"}, "an id of 16 bytes is missing")
+	if i, _ := r.Invariant("I7"); i.Violations != 5 {
+		t.Errorf("%d records are found, want 5:\n%s", i.Violations, text(r))
 	}
 }

@@ -106,9 +106,12 @@ func (b *books) command(id uuid.UUID, c *pb.RegistrationCommand) {
 
 func (b *books) register(id uuid.UUID, lines ...*pb.Line) {
 	b.command(id, &pb.RegistrationCommand{Command: &pb.RegistrationCommand_Register{Register: &pb.Register{
-		EventId: fair[:], Currency: "EUR", Lines: lines}}})
-	r := &pb.Registration{RegistrationId: id[:], EventId: fair[:], Organiser: "acme", Currency: "EUR", Step: pb.Step_STEP_HOLDING,
-		RequestTimeUnixMs: noon, DeadlineUnixMs: noon + 600_000}
+		EventId: fair[:], Currency: "EUR", Lines: lines,
+	}}})
+	r := &pb.Registration{
+		RegistrationId: id[:], EventId: fair[:], Organiser: "acme", Currency: "EUR", Step: pb.Step_STEP_HOLDING,
+		RequestTimeUnixMs: noon, DeadlineUnixMs: noon + 600_000,
+	}
 	for i, l := range lines {
 		l.Line = uint32(i + 1)
 		l.TotalMinor = int64(l.Quantity) * l.UnitPriceMinor
@@ -162,9 +165,11 @@ func (b *books) answer(ticketType string, id uuid.UUID, line uint32, kind pb.Sea
 	}
 	f := (&seating{size: block.Size, open: true, sold: block.Sold, owners: []owner{{seats: owned}}}).count()
 	block.Free = uint32(f.free)
-	b.put(topology.SeatEvents, id.String(), &pb.SeatEvent{Kind: kind, EventId: fair[:], TicketType: ticketType, Block: 1, RegistrationId: id[:],
+	b.put(topology.SeatEvents, id.String(), &pb.SeatEvent{
+		Kind: kind, EventId: fair[:], TicketType: ticketType, Block: 1, RegistrationId: id[:],
 		HoldId: hold[:], Seats: seats, BlockVersion: block.Version, BlockSize: block.Size, Held: uint32(f.held), Sold: uint32(f.sold),
-		Free: uint32(f.free), Changed: true})
+		Free: uint32(f.free), Changed: true,
+	})
 	b.put(topology.InventoryTable, topology.BlockKey(fair[:], ticketType, 1), block)
 }
 
@@ -172,8 +177,10 @@ func (b *books) pay(id uuid.UUID, change func(*pb.Payment)) {
 	payment := topology.PaymentID(id)
 	p := b.paid[id.String()]
 	if p == nil {
-		p = &pb.Payment{PaymentId: payment[:], RegistrationId: id[:], EventId: fair[:], Organiser: "acme", Currency: "EUR",
-			AmountMinor: b.last[id.String()].TotalMinor, Status: pb.PaymentStatus_PAYMENT_STATUS_PENDING, RequestedAtUnixMs: noon}
+		p = &pb.Payment{
+			PaymentId: payment[:], RegistrationId: id[:], EventId: fair[:], Organiser: "acme", Currency: "EUR",
+			AmountMinor: b.last[id.String()].TotalMinor, Status: pb.PaymentStatus_PAYMENT_STATUS_PENDING, RequestedAtUnixMs: noon,
+		}
 		b.paid[id.String()] = p
 	}
 	change(p)
@@ -189,8 +196,10 @@ func (b *books) capture(id uuid.UUID) {
 		p.CapturedAtUnixMs, p.ProviderReference = noon+1_000, "ch_"+id.String()
 	})
 	p := b.paid[id.String()]
-	b.enter(provider.Entry{Kind: provider.KindCharge, Reference: topology.KeyOf(p.PaymentId), PaymentReference: topology.KeyOf(p.PaymentId),
-		AmountMinor: p.AmountMinor, Currency: "EUR", FeeMinor: 30, At: time.UnixMilli(noon + 1_000).UTC()})
+	b.enter(provider.Entry{
+		Kind: provider.KindCharge, Reference: topology.KeyOf(p.PaymentId), PaymentReference: topology.KeyOf(p.PaymentId),
+		AmountMinor: p.AmountMinor, Currency: "EUR", FeeMinor: 30, At: time.UnixMilli(noon + 1_000).UTC(),
+	})
 }
 
 func (b *books) refund(id uuid.UUID, amount int64) {
@@ -206,8 +215,10 @@ func (b *books) refund(id uuid.UUID, amount int64) {
 			p.Status = pb.PaymentStatus_PAYMENT_STATUS_REFUNDED
 		}
 	})
-	b.enter(provider.Entry{Kind: provider.KindRefund, Reference: refund.String(), PaymentReference: topology.KeyOf(p.PaymentId),
-		AmountMinor: amount, Currency: "EUR", At: time.UnixMilli(noon + 86_400_000).UTC()})
+	b.enter(provider.Entry{
+		Kind: provider.KindRefund, Reference: refund.String(), PaymentReference: topology.KeyOf(p.PaymentId),
+		AmountMinor: amount, Currency: "EUR", At: time.UnixMilli(noon + 86_400_000).UTC(),
+	})
 }
 
 func (b *books) enter(e provider.Entry) {
@@ -277,16 +288,20 @@ func (b *books) cancelLine(id uuid.UUID, ticketType string, line uint32, outcome
 // two free ones, and six registrations that each end in another way.
 func newBooks() *books {
 	b := &books{blocks: map[string]*pb.Block{}, last: map[string]*pb.Registration{}, paid: map[string]*pb.Payment{}}
-	event := &pb.Event{EventId: fair[:], Organiser: "acme", Name: "Fair", Currency: "EUR", Version: 1, Status: pb.EventStatus_EVENT_STATUS_ON_SALE,
-		TicketTypes: []*pb.TicketType{{Id: "paid", PriceMinor: 5_000, BlockSizes: []uint32{6}, BlockStates: []byte{0}}, {Id: "free", BlockSizes: []uint32{2}}}}
+	event := &pb.Event{
+		EventId: fair[:], Organiser: "acme", Name: "Fair", Currency: "EUR", Version: 1, Status: pb.EventStatus_EVENT_STATUS_ON_SALE,
+		TicketTypes: []*pb.TicketType{{Id: "paid", PriceMinor: 5_000, BlockSizes: []uint32{6}, BlockStates: []byte{0}}, {Id: "free", BlockSizes: []uint32{2}}},
+	}
 	b.put(topology.CatalogEvents, fair.String(), event)
 	event.TicketTypes[0].BlockStates = []byte{1}
 	b.put(topology.CatalogTable, fair.String(), event)
 	for id, size := range map[string]uint32{"paid": 6, "free": 2} {
 		b.blocks[id] = &pb.Block{Free: size, Status: pb.BlockStatus_BLOCK_STATUS_OPEN, Size: size, Version: 1, EventId: fair[:], TicketType: id, Number: 1}
 		b.put(topology.InventoryTable, topology.BlockKey(fair[:], id, 1), b.blocks[id])
-		b.put(topology.BlockEvents, fair.String(), &pb.BlockEvent{Kind: pb.BlockEventKind_BLOCK_EVENT_KIND_OPENED, EventId: fair[:], TicketType: id, Block: 1,
-			BlockVersion: 1, BlockSize: size, Free: size, Changed: true})
+		b.put(topology.BlockEvents, fair.String(), &pb.BlockEvent{
+			Kind: pb.BlockEventKind_BLOCK_EVENT_KIND_OPENED, EventId: fair[:], TicketType: id, Block: 1,
+			BlockVersion: 1, BlockSize: size, Free: size, Changed: true,
+		})
 	}
 	paid := func(n uint32) *pb.Line { return &pb.Line{TicketType: "paid", Quantity: n, UnitPriceMinor: 5_000} }
 	free := func(n uint32) *pb.Line { return &pb.Line{TicketType: "free", Quantity: n} }
@@ -447,8 +462,10 @@ func load(t *testing.T, o *Options) {
 	t.Helper()
 	o.ClickHouseURL = "http://" + server.Addr()
 	o.ClickHouseDB = "t_" + strings.ToLower(strings.NewReplacer("/", "_", " ", "_", ",", "", "'", "").Replace(t.Name()))
-	s, err := clickhouse.New(clickhouse.Config{Brokers: o.Brokers, URL: o.ClickHouseURL, Database: o.ClickHouseDB, Logger: o.Logger,
-		FlushAfter: time.Millisecond, FlushAfterBusy: time.Millisecond})
+	s, err := clickhouse.New(clickhouse.Config{
+		Brokers: o.Brokers, URL: o.ClickHouseURL, Database: o.ClickHouseDB, Logger: o.Logger,
+		FlushAfter: time.Millisecond, FlushAfterBusy: time.Millisecond,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

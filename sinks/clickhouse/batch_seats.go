@@ -72,11 +72,11 @@ func (b *batch) takeSeats(r *kgo.Record, fields answerFields) (key uuid.UUID, ki
 	if err != nil {
 		return key, "", 0, err
 	}
-	if key, err = id(registration); err != nil {
-		return key, "", 0, err
-	}
-	if fields.registration == 0 {
-		key = eventID
+	key = eventID
+	if fields.registration != 0 {
+		if key, err = id(registration); err != nil {
+			return key, "", 0, err
+		}
 	}
 	if s.version > 0 {
 		s.timeMs, s.at = r.Timestamp.UnixMilli(), positionOf(r)

@@ -26,8 +26,10 @@ func sold(t testing.TB, i int) []*kgo.Record {
 	for version := range uint64(4) {
 		out = append(out, record(t, topology.RegistrationEvents, reg.String(), &pb.Registration{
 			RegistrationId: reg[:], EventId: conference[:], Organiser: "acme", AttendeeId: attendee[:], Currency: "EUR",
-			Lines: []*pb.Line{{Line: 1, TicketType: "standard", Quantity: 1, UnitPriceMinor: 49_900,
-				TaxRateBp: 1_900, TaxMode: pb.TaxMode_TAX_MODE_INCLUDED, TaxMinor: 7_967, TotalMinor: 49_900}},
+			Lines: []*pb.Line{{
+				Line: 1, TicketType: "standard", Quantity: 1, UnitPriceMinor: 49_900,
+				TaxRateBp: 1_900, TaxMode: pb.TaxMode_TAX_MODE_INCLUDED, TaxMinor: 7_967, TotalMinor: 49_900,
+			}},
 			Holds:      []*pb.Hold{{HoldId: hold[:], Line: 1, Attempt: 1, Block: block, Quantity: 1, Seats: 1, Status: pb.HoldStatus_HOLD_STATUS_KEPT}},
 			Payment:    &pb.PaymentState{PaymentId: paid[:], AmountMinor: 49_900, ProviderReference: "ch_0000000000000001"},
 			TotalMinor: 49_900, Step: pb.Step(version + 2), RequestTimeUnixMs: noon + int64(i), ChangedAtUnixMs: noon + int64(i) + int64(version),

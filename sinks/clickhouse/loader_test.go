@@ -32,8 +32,10 @@ func story(t testing.TB) []*kgo.Record {
 	registration := func(id uuid.UUID, version uint64, change func(*pb.Registration)) *kgo.Record {
 		r := &pb.Registration{
 			RegistrationId: id[:], EventId: conference[:], Organiser: "acme", Currency: "EUR",
-			Lines: []*pb.Line{{Line: 1, TicketType: "standard", Quantity: 2, UnitPriceMinor: 5_000,
-				TaxRateBp: 1_900, TaxMode: pb.TaxMode_TAX_MODE_INCLUDED, TaxMinor: 1_597, TotalMinor: 10_000}},
+			Lines: []*pb.Line{{
+				Line: 1, TicketType: "standard", Quantity: 2, UnitPriceMinor: 5_000,
+				TaxRateBp: 1_900, TaxMode: pb.TaxMode_TAX_MODE_INCLUDED, TaxMinor: 1_597, TotalMinor: 10_000,
+			}},
 			TotalMinor: 10_000, Step: pb.Step_STEP_HOLDING, RequestTimeUnixMs: noon, ChangedAtUnixMs: noon + int64(version),
 			Channel: "web", Region: "eu", PaymentMethod: "card", Version: version,
 		}
@@ -59,11 +61,15 @@ func story(t testing.TB) []*kgo.Record {
 	}
 	refund := topology.RefundID(paid, 0)
 	return []*kgo.Record{
-		record(t, topology.CatalogEvents, conference.String(), &pb.Event{EventId: conference[:], Organiser: "acme", Name: "Conference",
+		record(t, topology.CatalogEvents, conference.String(), &pb.Event{
+			EventId: conference[:], Organiser: "acme", Name: "Conference",
 			Currency: "EUR", Version: 1, Status: pb.EventStatus_EVENT_STATUS_ON_SALE,
-			TicketTypes: []*pb.TicketType{{Id: "standard", Name: "Standard", PriceMinor: 5_000, BlockSizes: []uint32{2}}}}),
-		record(t, topology.BlockEvents, conference.String(), &pb.BlockEvent{Kind: pb.BlockEventKind_BLOCK_EVENT_KIND_OPENED,
-			EventId: conference[:], TicketType: "standard", Block: 1, BlockVersion: 1, BlockSize: 2, Free: 2}),
+			TicketTypes: []*pb.TicketType{{Id: "standard", Name: "Standard", PriceMinor: 5_000, BlockSizes: []uint32{2}}},
+		}),
+		record(t, topology.BlockEvents, conference.String(), &pb.BlockEvent{
+			Kind:    pb.BlockEventKind_BLOCK_EVENT_KIND_OPENED,
+			EventId: conference[:], TicketType: "standard", Block: 1, BlockVersion: 1, BlockSize: 2, Free: 2,
+		}),
 		registration(alice, 1, func(*pb.Registration) {}),
 		registration(bob, 1, func(*pb.Registration) {}),
 		seats(alice, &pb.SeatEvent{Kind: pb.SeatEventKind_SEAT_EVENT_KIND_GRANTED, Seats: 3, BlockVersion: 2, Held: 2, Changed: true}),
@@ -86,8 +92,10 @@ func story(t testing.TB) []*kgo.Record {
 		payment(3, func(p *pb.Payment) {
 			captured(p)
 			p.RefundedMinor = 5_000
-			p.Refunds = []*pb.Refund{{RefundId: refund[:], AmountMinor: 5_000, Status: pb.RefundStatus_REFUND_STATUS_DONE,
-				ProviderReference: "re_2", RefundedAtUnixMs: noon + 2*min1, Reason: "cancelled"}}
+			p.Refunds = []*pb.Refund{{
+				RefundId: refund[:], AmountMinor: 5_000, Status: pb.RefundStatus_REFUND_STATUS_DONE,
+				ProviderReference: "re_2", RefundedAtUnixMs: noon + 2*min1, Reason: "cancelled",
+			}}
 		}),
 	}
 }
@@ -171,8 +179,10 @@ func TestNamedQueries(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	values := map[string]string{"from": queries.Time(time.UnixMilli(noon)), "to": queries.Time(time.UnixMilli(noon + 2*min1 + 1)),
-		"event": queries.All, "currency": queries.All, "test_mode": "false"}
+	values := map[string]string{
+		"from": queries.Time(time.UnixMilli(noon)), "to": queries.Time(time.UnixMilli(noon + 2*min1 + 1)),
+		"event": queries.All, "currency": queries.All, "test_mode": "false",
+	}
 	var got strings.Builder
 	for _, name := range queries.Names() {
 		if name == queries.AsOf {

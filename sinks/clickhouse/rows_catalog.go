@@ -62,7 +62,7 @@ func newCatalogRows() *catalogRows {
 }
 
 func (r *catalogRows) add(v *pb.Event, at position) {
-	r.id.add(idOr(v.GetEventId()))
+	r.id.add(optionalID(v.GetEventId()))
 	r.organiser.add(v.GetOrganiser())
 	r.name.add(v.GetName())
 	r.venue.add(v.GetVenue())

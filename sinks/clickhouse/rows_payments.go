@@ -68,9 +68,9 @@ func newPaymentRows() *paymentRows {
 }
 
 func (r *paymentRows) add(v *pb.Payment, at position) {
-	r.id.add(idOr(v.GetPaymentId()))
-	r.registration.add(idOr(v.GetRegistrationId()))
-	r.event.add(idOr(v.GetEventId()))
+	r.id.add(optionalID(v.GetPaymentId()))
+	r.registration.add(optionalID(v.GetRegistrationId()))
+	r.event.add(optionalID(v.GetEventId()))
 	r.organiser.add(v.GetOrganiser())
 	r.status.add(paymentStatusNames.name(uint64(v.GetStatus())))
 	r.currency.add(v.GetCurrency())
@@ -96,7 +96,7 @@ func (r *paymentRows) add(v *pb.Payment, at position) {
 }
 
 func (c *refundColumns) add(v *pb.Refund) {
-	c.id.add(idOr(v.GetRefundId()))
+	c.id.add(optionalID(v.GetRefundId()))
 	c.amount.add(v.GetAmountMinor())
 	c.status.add(refundStatusNames.name(uint64(v.GetStatus())))
 	c.reference.add(v.GetProviderReference())

@@ -78,10 +78,10 @@ func newRegistrationRows() *registrationRows {
 }
 
 func (r *registrationRows) add(v *pb.Registration, at position) {
-	r.id.add(idOr(v.GetRegistrationId()))
-	r.event.add(idOr(v.GetEventId()))
+	r.id.add(optionalID(v.GetRegistrationId()))
+	r.event.add(optionalID(v.GetEventId()))
 	r.organiser.add(v.GetOrganiser())
-	r.attendee.add(idOr(v.GetAttendeeId()))
+	r.attendee.add(optionalID(v.GetAttendeeId()))
 	r.step.add(stepNames.name(uint64(v.GetStep())))
 	r.outcome.add(outcomeNames.name(uint64(v.GetOutcome())))
 	r.reason.add(v.GetReason())
@@ -92,7 +92,7 @@ func (r *registrationRows) add(v *pb.Registration, at position) {
 		r.lines.add(line)
 	}
 	r.lines.end()
-	r.payment.add(idOr(v.GetPayment().GetPaymentId()))
+	r.payment.add(optionalID(v.GetPayment().GetPaymentId()))
 	r.method.add(v.GetPaymentMethod())
 	r.channel.add(v.GetChannel())
 	r.region.add(v.GetRegion())

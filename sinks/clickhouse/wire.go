@@ -9,20 +9,16 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// id reads an id of 16 bytes; an absent one is the zero UUID.
+// id reads an id that must be there.
 func id(b []byte) (uuid.UUID, error) {
-	if len(b) == 0 {
-		return uuid.UUID{}, nil
-	}
 	if len(b) != len(uuid.UUID{}) {
 		return uuid.UUID{}, fmt.Errorf("an id of %d bytes, want 16", len(b))
 	}
 	return uuid.UUID(b), nil
 }
 
-// idOr is id for fields whose length was checked, or where a wrong one means
-// that there is none.
-func idOr(b []byte) uuid.UUID {
+// optionalID reads an id that may be missing; the zero UUID stands for none.
+func optionalID(b []byte) uuid.UUID {
 	v, err := id(b)
 	if err != nil {
 		return uuid.UUID{}

@@ -19,15 +19,23 @@ func TestFieldsReadOffTheWire(t *testing.T) {
 	event, reg, paid := uuid.UUID{1}, uuid.UUID{2}, uuid.UUID{3}
 	b := newBatch()
 	for _, r := range []*kgo.Record{
-		record(t, topology.RegistrationEvents, "", &pb.Registration{DeadlineUnixMs: 1, RegistrationId: reg[:], EventId: event[:],
-			Step: pb.Step_STEP_SETTLING, Outcome: pb.Outcome_OUTCOME_EXPIRED, Version: 11}),
-		record(t, topology.PaymentEvents, "", &pb.Payment{PaymentId: paid[:], RegistrationId: reg[:], EventId: event[:],
-			Status: pb.PaymentStatus_PAYMENT_STATUS_PARKED, Version: 12}),
+		record(t, topology.RegistrationEvents, "", &pb.Registration{
+			DeadlineUnixMs: 1, RegistrationId: reg[:], EventId: event[:],
+			Step: pb.Step_STEP_SETTLING, Outcome: pb.Outcome_OUTCOME_EXPIRED, Version: 11,
+		}),
+		record(t, topology.PaymentEvents, "", &pb.Payment{
+			PaymentId: paid[:], RegistrationId: reg[:], EventId: event[:],
+			Status: pb.PaymentStatus_PAYMENT_STATUS_PARKED, Version: 12,
+		}),
 		record(t, topology.CatalogEvents, "", &pb.Event{EventId: event[:], Status: pb.EventStatus_EVENT_STATUS_CANCELLED, Version: 13}),
-		record(t, topology.SeatEvents, "", &pb.SeatEvent{Kind: pb.SeatEventKind_SEAT_EVENT_KIND_REVOKED, EventId: event[:], TicketType: "a",
-			Block: 7, RegistrationId: reg[:], BlockVersion: 14, BlockSize: 50, Held: 1, Sold: 2, Free: 3, Withdrawn: 44}),
-		record(t, topology.BlockEvents, "", &pb.BlockEvent{Kind: pb.BlockEventKind_BLOCK_EVENT_KIND_CLOSED, EventId: event[:], TicketType: "b",
-			Block: 8, BlockVersion: 15, BlockSize: 51, Held: 4, Sold: 5, Free: 6, Withdrawn: 36}),
+		record(t, topology.SeatEvents, "", &pb.SeatEvent{
+			Kind: pb.SeatEventKind_SEAT_EVENT_KIND_REVOKED, EventId: event[:], TicketType: "a",
+			Block: 7, RegistrationId: reg[:], BlockVersion: 14, BlockSize: 50, Held: 1, Sold: 2, Free: 3, Withdrawn: 44,
+		}),
+		record(t, topology.BlockEvents, "", &pb.BlockEvent{
+			Kind: pb.BlockEventKind_BLOCK_EVENT_KIND_CLOSED, EventId: event[:], TicketType: "b",
+			Block: 8, BlockVersion: 15, BlockSize: 51, Held: 4, Sold: 5, Free: 6, Withdrawn: 36,
+		}),
 	} {
 		r.Timestamp = time.UnixMilli(99)
 		b.add(r)
@@ -63,7 +71,7 @@ func TestOnlyTheLastVersionOfABatch(t *testing.T) {
 	b := newBatch()
 	for _, version := range []uint64{1, 3, 2} {
 		b.add(record(t, topology.RegistrationEvents, "", &pb.Registration{RegistrationId: reg[:], EventId: event[:], Version: version}))
-		b.add(record(t, topology.SeatEvents, "", &pb.SeatEvent{EventId: event[:], TicketType: "a", Block: 1, BlockVersion: version}))
+		b.add(record(t, topology.SeatEvents, "", &pb.SeatEvent{EventId: event[:], RegistrationId: reg[:], TicketType: "a", Block: 1, BlockVersion: version}))
 	}
 	b.rows()
 	if got := b.registrationRows.version.values; !slices.Equal(got, []uint64{3}) {
