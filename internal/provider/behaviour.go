@@ -52,8 +52,10 @@ func (b Behaviour) Validate() error {
 		name string
 		rate float64
 	}{
-		{"decline_rate", b.DeclineRate}, {"slow_rate", b.SlowRate},
-		{"timeout_after_apply_rate", b.TimeoutAfterApplyRate}, {"error_rate", b.ErrorRate},
+		{"decline_rate", b.DeclineRate},
+		{"slow_rate", b.SlowRate},
+		{"timeout_after_apply_rate", b.TimeoutAfterApplyRate},
+		{"error_rate", b.ErrorRate},
 	} {
 		// Written so that NaN fails too.
 		if !(r.rate >= 0 && r.rate <= 1) {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -83,6 +84,9 @@ type ledger struct {
 	path string
 	// sync makes what was written durable; tests replace it.
 	sync func() error
+	// syncEvery is the least time between two syncs: under load it makes groups
+	// larger and syncs fewer, and it delays nothing when it is quiet.
+	syncEvery time.Duration
 	// observe is told how many lines each group had.
 	observe func(lines int)
 
@@ -94,7 +98,6 @@ type ledger struct {
 	failed  error
 
 	wake chan struct{}
-	done chan struct{} // closed when run has ended
 }
 
 // span is where a line stands in the file, its end included.
@@ -123,7 +126,7 @@ func openLedger(dir string, replay func(at span, l *ledgerLine) error) (*ledger,
 	}
 	l := &ledger{
 		file: file, path: path, sync: file.Sync, observe: func(int) {},
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		wake: make(chan struct{}, 1),
 	}
 	if err := l.load(replay); err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -247,13 +250,21 @@ func (l *ledger) add(line *ledgerLine) (span, *group, error) {
 // cannot be written. After a failed write or fsync nobody knows what the disk
 // has, so the ledger takes no more lines; a restart reads what is there.
 func (l *ledger) run(stop <-chan struct{}) error {
-	defer close(l.done)
+	gather := time.NewTimer(0)
+	defer gather.Stop()
+	<-gather.C
 	for {
 		select {
 		case <-l.wake:
-			if err := l.flush(); err != nil {
-				return err
-			}
+		case <-stop:
+			return l.flush()
+		}
+		if err := l.flush(); err != nil {
+			return err
+		}
+		gather.Reset(l.syncEvery)
+		select {
+		case <-gather.C:
 		case <-stop:
 			return l.flush()
 		}

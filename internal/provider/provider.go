@@ -36,6 +36,9 @@ type Options struct {
 	Fee *Fee
 	// KeyLifetime is how long an idempotency key keeps its answer; 24 hours when 0.
 	KeyLifetime time.Duration
+	// SyncEvery is the least time between two fsyncs of the ledger, 2 ms when 0: it
+	// bounds what a charge waits for its group under load.
+	SyncEvery time.Duration
 	// Clock stamps entries; time.Now when nil.
 	Clock func() time.Time
 	// PatienceMax is how long a charge that is to be applied after its caller has
@@ -49,6 +52,7 @@ func (o *Options) complete() error {
 	}
 	o.Addr = cmp.Or(o.Addr, "127.0.0.1:0")
 	o.KeyLifetime = cmp.Or(o.KeyLifetime, 24*time.Hour)
+	o.SyncEvery = cmp.Or(o.SyncEvery, 2*time.Millisecond)
 	o.PatienceMax = cmp.Or(o.PatienceMax, time.Minute)
 	if o.Fee == nil {
 		o.Fee = &DefaultFee
@@ -120,7 +124,7 @@ func open(o Options, lock *flock.Flock) (*Provider, error) {
 	p := &Provider{options: o, logger: o.Logger, lock: lock, listener: listener, book: book, metrics: metrics}
 	p.behaviour.Store(&behaviour)
 	p.closing, p.close = context.WithCancel(context.Background())
-	book.ledger.observe = metrics.group
+	book.ledger.observe, book.ledger.syncEvery = metrics.group, o.SyncEvery
 	p.logger.Info("provider open", "addr", p.Addr(), "entries", book.slots.count, "read_in", o.Clock().Sub(started))
 	return p, nil
 }

@@ -105,8 +105,10 @@ func BenchmarkProduce(b *testing.B) {
 		name  string
 		codec kgo.CompressionCodec
 	}{
-		{"none", kgo.NoCompression()}, {"snappy", kgo.SnappyCompression()},
-		{"lz4", kgo.Lz4Compression()}, {"zstd", kgo.ZstdCompression()},
+		{"none", kgo.NoCompression()},
+		{"snappy", kgo.SnappyCompression()},
+		{"lz4", kgo.Lz4Compression()},
+		{"zstd", kgo.ZstdCompression()},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			measured(b, func(_ *child.Child, brokers []string) {

@@ -70,8 +70,8 @@ func dieInCommits(c *Cluster, dir string) {
 	if err != nil || left == 0 {
 		return
 	}
-	commits := rand.IntN(6)                                                                  //nolint:gosec // no secret
-	c.kfake.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // kfake's order
+	commits := rand.IntN(6) //nolint:gosec // no secret
+	c.kfake.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
 		if commits--; commits < 0 {
 			if err := os.WriteFile(path, []byte(strconv.Itoa(left-1)), 0o600); err != nil {
 				return nil, err, true
@@ -161,7 +161,7 @@ func newCopySession(brokers []string) (*kgo.GroupTransactSession, error) {
 		kgo.SeedBrokers(brokers...), kgo.ConsumerGroup("copier"), kgo.ConsumeTopics("in"),
 		kgo.InstanceID("copier-1"), kgo.TransactionalID("copier-1"), kgo.TransactionTimeout(10*time.Second),
 		kgo.SessionTimeout(6*time.Second), kgo.Balancers(kgo.RangeBalancer()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(100*time.Millisecond),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
 		kgo.RetryTimeout(5*time.Second), kgo.RecordDeliveryTimeout(5*time.Second),

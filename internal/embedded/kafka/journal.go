@@ -173,7 +173,7 @@ func (j *journal) end(req *kmsg.EndTxnRequest) error {
 // and the cluster fails.
 func (c *Cluster) keepJournal(j *journal) {
 	keep := func(key kmsg.Key, note func(kmsg.Request) error) {
-		c.kfake.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the error's place is kfake's
+		c.kfake.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) {
 			err := note(req)
 			if err == nil {
 				return nil, nil, false

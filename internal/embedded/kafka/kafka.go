@@ -155,7 +155,7 @@ const (
 	portsFile    = "ports"
 	segmentBytes = 8 << 20
 	// neverMS is far away and still fits a time.Duration.
-	neverMS = int64(math.MaxInt64/int64(time.Millisecond)) / 2
+	neverMS = math.MaxInt64 / int64(time.Millisecond) / 2
 )
 
 // listeners takes the ports: those asked for, else those of the last start, else

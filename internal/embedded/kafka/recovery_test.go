@@ -33,7 +33,7 @@ func commitImages(t *testing.T) images {
 		t.Fatal(err)
 	}
 	im := images{before: filepath.Join(t.TempDir(), "d"), after: filepath.Join(t.TempDir(), "d")}
-	c.kfake.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // kfake's order
+	c.kfake.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
 		c.kfake.DropControl()
 		return nil, copyDir(c.options.Dir, im.before), false
 	})

@@ -1,6 +1,7 @@
 package ports
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -49,7 +50,7 @@ func TestNotTaken(t *testing.T) {
 	if h := Holder(free[0]); h != "" {
 		t.Errorf("free port is held by %s", h)
 	}
-	if got := Taken(os.ErrPermission, 1, "x", "y"); got != os.ErrPermission {
+	if got := Taken(os.ErrPermission, 1, "x", "y"); !errors.Is(got, os.ErrPermission) || got.Error() != os.ErrPermission.Error() {
 		t.Errorf("another error became %v", got)
 	}
 }

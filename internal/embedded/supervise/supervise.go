@@ -147,7 +147,9 @@ func (s *Supervisor) Stop() error {
 		r.setReady(false)
 	}
 	s.endTree()
-	<-s.ended
+	if err := <-s.ended; err != nil && !errors.Is(err, context.Canceled) {
+		errs = append(errs, err)
+	}
 	return errors.Join(errs...)
 }
 
