@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -52,7 +53,9 @@ func runBroker(dir string) error {
 	if err := child.AnnounceReady(os.Stdout, c.Brokers()); err != nil {
 		return err
 	}
-	return c.Serve(child.StopWithParent(context.Background(), os.Stdin))
+	ctx, stop := signal.NotifyContext(child.StopWithParent(context.Background(), os.Stdin), syscall.SIGTERM)
+	defer stop()
+	return c.Serve(ctx)
 }
 
 // deaths says in a broker's directory how often it shall still kill itself.
@@ -318,8 +321,12 @@ func TestKilledBroker(t *testing.T) {
 	}
 	t.Logf("to repeat: -seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // no secret
-	for range *killsFlag {
-		killAfter(ctx, t, broker, &c.commits, int64(1+random.IntN(12)), time.Duration(random.IntN(3000))*time.Microsecond)
+	for i := range *killsFlag {
+		sig := syscall.SIGKILL
+		if i%4 == 3 {
+			sig = syscall.SIGTERM // stopping in order keeps the same promises
+		}
+		killAfter(ctx, t, broker, &c.commits, int64(1+random.IntN(12)), time.Duration(random.IntN(3000))*time.Microsecond, sig)
 	}
 	if err := <-produced; err != nil {
 		t.Fatal(err)
@@ -367,9 +374,9 @@ func TestKilledInCommits(t *testing.T) {
 	}
 }
 
-// killAfter kills the broker when that many more transactions were committed and
+// killAfter ends the broker with a signal when that many more transactions were committed and
 // a moment has passed, so that it hits any part of one.
-func killAfter(ctx context.Context, t *testing.T, broker *child.Child, commits *atomic.Int64, more int64, moment time.Duration) {
+func killAfter(ctx context.Context, t *testing.T, broker *child.Child, commits *atomic.Int64, more int64, moment time.Duration, sig syscall.Signal) {
 	t.Helper()
 	target := commits.Load() + more
 	tick := time.NewTicker(100 * time.Microsecond)
@@ -382,11 +389,14 @@ func killAfter(ctx context.Context, t *testing.T, broker *child.Child, commits *
 		}
 	}
 	<-time.After(moment)
-	if err := broker.Kill(); err != nil {
+	before := broker.State()
+	if before.PID == 0 {
+		t.Fatal("the broker does not run")
+	}
+	if err := syscall.Kill(before.PID, sig); err != nil {
 		t.Fatal(err)
 	}
-	before := broker.State().Restarts
-	for broker.State().Restarts == before {
+	for broker.State().Restarts == before.Restarts {
 		select {
 		case <-ctx.Done():
 			t.Fatal("the broker did not come back: ", ctx.Err())

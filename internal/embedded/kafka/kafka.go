@@ -253,17 +253,13 @@ func (c *Cluster) fail(err error) {
 	}
 }
 
-// Close ends all connections and saves what a restart needs.
+// Close ends all connections. It returns the first write that failed, if one did.
 func (c *Cluster) Close() error {
 	c.kfake.Close()
-	// kfake logs what it cannot save: then the next start repairs it.
+	var failed error
 	select {
-	case err := <-c.failed:
-		return errors.Join(err, c.journal.close(), c.lock.Unlock())
+	case failed = <-c.failed:
 	default:
 	}
-	return errors.Join(
-		replaceFile(filepath.Join(c.options.Dir, cleanFile), nil),
-		c.journal.close(), c.lock.Unlock(),
-	)
+	return errors.Join(failed, c.journal.close(), c.lock.Unlock())
 }

@@ -18,12 +18,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// cleanFile stands in the directory while no cluster runs that was closed in
-// order. Without it, what is on disk was left by a kill.
-const cleanFile = "closed"
-
-// recoverLog makes a directory that was left by a kill one that kfake can load
-// without losing, doubling or half showing anything (I5):
+// recoverLog makes a directory, however it was left, one that kfake can load
+// without losing, doubling or half showing anything (I5). It runs at every start:
+// there is one way to begin, and it is the one that a kill needs. Afterwards
 //
 //   - every transaction is complete: committed everywhere when the journal says
 //     that its commit had begun, aborted everywhere otherwise, with a marker in
@@ -32,19 +29,14 @@ const cleanFile = "closed"
 //     kill learns the outcome, and cannot go on in a transaction that is gone;
 //   - every producer's sequence window is what its log says, so that a batch that
 //     was written and not acknowledged is known when it comes again;
-//   - torn tails are cut off, indexes agree with their segments, and snapshots of
-//     an earlier stop are gone.
+//   - torn tails are cut off, indexes agree with their segments, and snapshots say
+//     what the segments say.
 //
 // It can itself be killed at any point and run again.
 func recoverLog(dir string, log *slog.Logger) error {
 	data := filepath.Join(dir, logDir)
 	if _, err := os.Stat(filepath.Join(data, "meta.json")); errors.Is(err, fs.ErrNotExist) {
 		return nil // nothing was ever written
-	}
-	if err := os.Remove(filepath.Join(dir, cleanFile)); err == nil {
-		return nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
 	}
 	started := time.Now()
 	if err := dropSnapshots(data); err != nil {
@@ -77,12 +69,13 @@ func recoverLog(dir string, log *slog.Logger) error {
 			return err
 		}
 	}
-	log.Info("broker was killed: its log is repaired", "committed", v.committed, "aborted", v.aborted,
+	log.Info("the broker's log is checked", "committed", v.committed, "aborted", v.aborted,
 		"markers", len(v.markers), "took", time.Since(started).Round(time.Millisecond))
 	return removeIfThere(filepath.Join(dir, journalFile))
 }
 
-// dropSnapshots removes what an earlier clean stop left and no longer holds.
+// dropSnapshots removes what kfake noted at an earlier stop: it may not hold any
+// more, and all of it can be found out again.
 func dropSnapshots(data string) error {
 	snapshots, err := filepath.Glob(filepath.Join(data, "partitions", "*", snapshotFile))
 	if err != nil {
