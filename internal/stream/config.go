@@ -49,7 +49,7 @@ type Config struct {
 	// CacheBytes is the block cache of one local database (8 MiB).
 	CacheBytes int64
 	// HotBytes is how much of the states that were committed last a runner
-	// keeps at hand for each partition (2 MiB; negative for none).
+	// keeps at hand for each partition (1 MiB; negative for none).
 	HotBytes int
 	// MemTableBytes is the write buffer of one local database (8 MiB).
 	MemTableBytes uint64
@@ -130,7 +130,7 @@ func (c Config) withDefaults() Config {
 	def(&c.EndTimeout, 10*time.Second)
 	def(&c.Compression, "snappy")
 	def(&c.CacheBytes, 8<<20)
-	def(&c.HotBytes, 2<<20)
+	def(&c.HotBytes, 1<<20)
 	def(&c.MemTableBytes, 8<<20)
 	def(&c.RestartBackoffMin, 50*time.Millisecond)
 	def(&c.RestartBackoffMax, 5*time.Second)

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -26,6 +28,9 @@ type member struct {
 	generation int                // counts the assignments
 	changed    chan struct{}      // an assignment came
 
+	fenced     chan struct{} // closed when another process has our member id
+	fencedOnce sync.Once
+
 	session atomic.Pointer[session] // the running one, nil: none; set under mu
 
 	// unsettled: records were polled or partitions revoked since the last rewind.
@@ -34,7 +39,7 @@ type member struct {
 
 // joinMember fences whoever used this member id before, then joins the group.
 func joinMember(ctx context.Context, cfg *Config, group string, topics []string) (*member, error) {
-	m := &member{cfg: cfg, group: group, changed: make(chan struct{}, 1)}
+	m := &member{cfg: cfg, group: group, changed: make(chan struct{}, 1), fenced: make(chan struct{})}
 	opts := append(append(cfg.consuming(), cfg.producing()...),
 		kgo.TransactionalID(group+"/"+cfg.Member),
 		kgo.TransactionTimeout(cfg.TransactionTimeout),
@@ -45,6 +50,7 @@ func joinMember(ctx context.Context, cfg *Config, group string, topics []string)
 		kgo.Balancers(kgo.RangeBalancer()), // the same partitions of every input, as Goka wants
 		kgo.SessionTimeout(cfg.SessionTimeout),
 		kgo.HeartbeatInterval(cfg.HeartbeatInterval),
+		kgo.WithHooks(m),
 		kgo.OnPartitionsAssigned(m.assigned),
 		kgo.OnPartitionsRevoked(m.revoked),
 		kgo.OnPartitionsLost(m.revoked),
@@ -70,6 +76,15 @@ func joinMember(ctx context.Context, cfg *Config, group string, topics []string)
 // leave closes the client. A static member keeps its partitions until the
 // session timeout, so that a quick restart moves nothing.
 func (m *member) leave() { m.tx.Close() }
+
+// OnGroupManageError implements kgo.HookGroupManageError. The client retries
+// these errors for ever; one of them does not pass. It has to be heard here,
+// because nobody polls while there is no assignment.
+func (m *member) OnGroupManageError(err error) {
+	if errors.Is(err, kerr.FencedInstanceID) {
+		m.fencedOnce.Do(func() { close(m.fenced) })
+	}
+}
 
 // assigned is called when the group has settled, also when nothing changed.
 func (m *member) assigned(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
@@ -114,6 +129,8 @@ func (m *member) assignment(ctx context.Context) (owned map[string][]int32, gene
 		}
 		select {
 		case <-m.changed:
+		case <-m.fenced:
+			return nil, 0, fatal{ErrMemberTaken}
 		case <-ctx.Done():
 			return nil, 0, ctx.Err()
 		}

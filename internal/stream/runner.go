@@ -21,6 +21,9 @@ import (
 // not own at present.
 var ErrNotOwned = errors.New("partition not owned by this member")
 
+// ErrMemberTaken says that another process runs under the same member id.
+var ErrMemberTaken = errors.New("another process uses this member id")
+
 // Runner runs one member of a stateful group.
 type Runner struct {
 	cfg      Config
@@ -68,7 +71,8 @@ func NewRunner(cfg Config, p Processor) (*Runner, error) {
 }
 
 // Run consumes until ctx ends (nil), or the group fails for good: its budget
-// for failing records is spent, or its local database cannot be opened. What
+// for failing records is spent (ErrBudget), its member id is in use
+// (ErrMemberTaken), or its local database cannot be opened. What
 // may pass (brokers away, topics not yet there) is tried again with backoff.
 func (r *Runner) Run(ctx context.Context) error {
 	store, err := storage.Open(filepath.Join(r.cfg.DataDir, "tables", r.proc.Group.Name), storage.Options{
@@ -91,8 +95,11 @@ func (r *Runner) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if errors.Is(err, ErrBudget) {
+		switch {
+		case errors.Is(err, ErrBudget):
 			return fmt.Errorf("group %s: %w", r.proc.Group.Name, err)
+		case errors.Is(err, ErrMemberTaken):
+			return fmt.Errorf("group %s: member %q: %w; give each process its own", r.proc.Group.Name, r.cfg.Member, ErrMemberTaken)
 		}
 		r.restarted(err)
 		if r.progress() > before {

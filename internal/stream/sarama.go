@@ -28,6 +28,9 @@ func (g consumerGroup) Consume(ctx context.Context, _ []string, h sarama.Consume
 	pause := backoff{min: g.r.cfg.RestartBackoffMin, max: g.r.cfg.RestartBackoffMax}
 	for ctx.Err() == nil {
 		owned, generation, err := g.m.assignment(ctx)
+		if isFatal(err) {
+			return err
+		}
 		if err != nil {
 			return nil // stopped
 		}

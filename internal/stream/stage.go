@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 
@@ -116,14 +117,17 @@ func NewStage(cfg Config, s Stage) (*StageRunner, error) {
 // Ready reports whether the member has an assignment (which may be empty).
 func (r *StageRunner) Ready() bool { return r.ready.Load() }
 
-// Run consumes until ctx ends (nil). What may pass is tried again with
-// backoff. On a stop it waits for what is being handled.
+// Run consumes until ctx ends (nil), or until another process takes its member
+// id (ErrMemberTaken). What may pass is tried again with backoff. On a stop it waits for what is being handled.
 func (r *StageRunner) Run(ctx context.Context) error {
 	pause := backoff{min: r.cfg.RestartBackoffMin, max: r.cfg.RestartBackoffMax}
 	for {
 		err := r.once(ctx)
 		if ctx.Err() != nil {
 			return nil
+		}
+		if errors.Is(err, kerr.FencedInstanceID) {
+			return fmt.Errorf("group %s: member %q: %w; give each process its own", r.stage.Group.Name, r.cfg.Member, ErrMemberTaken)
 		}
 		r.metrics.restarts.Inc()
 		r.cfg.Logger.Warn("stage starts again", "group", r.stage.Group.Name, "member", r.cfg.Member, "cause", err)

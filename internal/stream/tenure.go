@@ -19,12 +19,13 @@ type tenure struct {
 	r      *StageRunner
 	ctx    context.Context // of the handlers
 	cancel context.CancelFunc
+	open   context.Context // ends before ctx: nothing new starts after it
+	stop   context.CancelFunc
 	lag    *lagMeter
 	unlag  func()
 
 	lanes    *lanes
 	inFlight chan struct{} // one for each message that waits or is handled
-	stopping chan struct{} // closed when nothing new may start
 
 	prefixes map[topicPartition]*prefix // fixed: one for each owned partition
 	commits  sync.Mutex                 // one commit at a time
@@ -48,10 +49,11 @@ func newTenure(r *StageRunner, owned map[string][]int32) *tenure {
 	t := &tenure{
 		r: r, lanes: newLanes(r.stage.Workers),
 		inFlight: make(chan struct{}, r.stage.Workers*inFlightPerWorker),
-		stopping: make(chan struct{}), prefixes: map[topicPartition]*prefix{},
-		lag: newLagMeter(r.adm, r.stage.Group.Name, owned, r.metrics.lag),
+		prefixes: map[topicPartition]*prefix{},
+		lag:      newLagMeter(r.adm, r.stage.Group.Name, owned, r.metrics.lag),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.open, t.stop = context.WithCancel(t.ctx)
 	for topic, ps := range owned {
 		for _, p := range ps {
 			t.prefixes[topicPartition{topic, p}] = new(prefix)
@@ -69,7 +71,7 @@ func (t *tenure) room(ctx context.Context) bool {
 	case t.inFlight <- struct{}{}:
 		<-t.inFlight
 		return true
-	case <-t.stopping:
+	case <-t.open.Done():
 	case <-ctx.Done():
 	}
 	return false
@@ -118,10 +120,8 @@ func (t *tenure) submit(it *item) {
 func (t *tenure) handle(it *item) {
 	pause := backoff{min: t.r.cfg.RestartBackoffMin, max: t.r.cfg.RestartBackoffMax}
 	for {
-		select {
-		case <-t.stopping:
+		if t.open.Err() != nil {
 			return // unfinished: it comes again to the next owner
-		default:
 		}
 		records, dead, err := t.attempt(it)
 		if err == nil {
@@ -139,12 +139,12 @@ func (t *tenure) handle(it *item) {
 
 // again reports a failed attempt and waits; false: the tenure has ended.
 func (t *tenure) again(pause *backoff, at *kgo.Record, err error) bool {
-	if t.ctx.Err() != nil {
+	if t.open.Err() != nil {
 		return false
 	}
 	t.r.metrics.retries.Inc()
 	t.r.cfg.Logger.Warn("attempt failed", "group", t.r.stage.Group.Name, "record", positionOf(at).String(), "cause", err)
-	return pause.wait(t.ctx)
+	return pause.wait(t.open)
 }
 
 // attempt calls the handler once. It returns what to publish: the outputs, or
@@ -217,10 +217,8 @@ func (t *tenure) handleBatch(items []*item) {
 	defer t.busy.Unlock()
 	pause := backoff{min: t.r.cfg.RestartBackoffMin, max: t.r.cfg.RestartBackoffMax}
 	for {
-		select {
-		case <-t.stopping:
+		if t.open.Err() != nil {
 			return
-		default:
 		}
 		err := t.attemptBatch(items)
 		if err == nil {
@@ -280,7 +278,7 @@ func (t *tenure) commitAlways() {
 		select {
 		case <-tick.C:
 			t.commit(t.ctx)
-		case <-t.stopping:
+		case <-t.open.Done():
 			return
 		}
 	}
@@ -341,7 +339,7 @@ func (t *tenure) count(entries []*entry) {
 // being handled, so that the next owner does not handle it at the same time,
 // and commits it.
 func (t *tenure) end(ours bool) {
-	close(t.stopping)
+	t.stop()
 	if ours {
 		idle := make(chan struct{})
 		go func() {
