@@ -32,7 +32,7 @@ type roleFlags struct {
 	Member       string `help:"Static id of this process, unique among the running ones and the same after a restart; for example the pod's name. Default: the host's name." placeholder:"NAME"`
 	DataDir      string `help:"Folder of the local tables. A cache: losing it costs a recovery, no data." default:".data" type:"path"`
 	MetricsAddr  string `help:"Address of metrics, health and profiles." default:"127.0.0.1:9464" placeholder:"HOST:PORT"`
-	Compression  string `help:"Compression of what is produced: none, snappy, lz4 or zstd." enum:"none,snappy,lz4,zstd" default:"lz4"`
+	Compression  string `help:"Compression of what is produced: none, snappy, lz4 or zstd." enum:"none,snappy,lz4,zstd" default:"snappy"`
 }
 
 // stream makes the runtime's configuration; sub keeps the roles' local tables

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"runtime/pprof"
 
 	"github.com/eventpro/boxoffice/internal/load"
@@ -21,13 +20,6 @@ type saleFlags struct {
 // registrationsMin is the smallest sale that has all kinds of requests.
 const registrationsMin = 100
 
-// ticketsPerRequest is what a request asks for on average, and demand how much
-// more is asked for than can be had.
-const (
-	ticketsPerRequest = 0.80*1 + 0.15*2 + 0.05*2
-	demand            = 1.25
-)
-
 // config makes the load's configuration.
 func (f *saleFlags) config() (load.Config, error) {
 	if f.Registrations < registrationsMin {
@@ -36,8 +28,7 @@ func (f *saleFlags) config() (load.Config, error) {
 	if f.Rate < 0 {
 		return load.Config{}, usagef("--rate must not be negative")
 	}
-	places := int(math.Round(float64(f.Registrations) * ticketsPerRequest / demand))
-	return load.Config{Places: places, Rate: f.Rate, Door: load.Door(f.Door), Free: f.Free, Seed: f.Seed}, nil
+	return load.Config{Places: load.PlacesFor(f.Registrations), Rate: f.Rate, Door: load.Door(f.Door), Free: f.Free, Seed: f.Seed}, nil
 }
 
 // sell runs the sale and shows its progress.

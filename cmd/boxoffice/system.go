@@ -179,9 +179,9 @@ func (s *system) streamConfig(role string) stream.Config {
 	}
 }
 
-// embeddedCompression keeps the embedded broker's memory low; see
-// docs/decisions/0002.
-const embeddedCompression = "lz4"
+// embeddedCompression costs the producers least and the embedded broker's disk
+// little more than others; internal/embedded/kafka/README.md has the figures.
+const embeddedCompression = "snappy"
 
 // startRoles starts the roles as goroutines of this process. They share the
 // views and the availability index.
