@@ -112,6 +112,10 @@ func (r *Runner) encode(out result) (result, error) {
 		if o.Value == nil {
 			return out, fmt.Errorf("an output to %q has no value", o.Topic)
 		}
+		if o.Value == e.State { // a snapshot event: encoded already
+			out.outputs[i] = out.state
+			continue
+		}
 		if out.outputs[i], err = proto.Marshal(o.Value); err != nil {
 			return out, fmt.Errorf("encoding an output to %q: %w", o.Topic, err)
 		}
