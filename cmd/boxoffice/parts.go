@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"slices"
 	"time"
@@ -175,7 +174,7 @@ func newDoor(cfg stream.Config, o doorOptions) (part, error) {
 	return part{name: "ingest", run: serve, ready: func() bool { return server.Ready() == nil }}, nil
 }
 
-// newSink wires the ClickHouse loader. It makes the tables first.
+// newSink wires the ClickHouse loader, which makes its tables first.
 func newSink(brokers []string, url, member string, cfg stream.Config) (part, *clickhouse.Sink, error) {
 	sink, err := clickhouse.New(clickhouse.Config{
 		Brokers: brokers, URL: url, Logger: cfg.Logger, InstanceID: member, Registerer: cfg.Registerer,
@@ -183,13 +182,7 @@ func newSink(brokers []string, url, member string, cfg stream.Config) (part, *cl
 	if err != nil {
 		return part{}, nil, usagef("%v", err)
 	}
-	run := func(ctx context.Context) error {
-		if _, err := clickhouse.Migrate(ctx, url, clickhouse.DefaultDatabase); err != nil {
-			return fmt.Errorf("make the tables in ClickHouse: %w", err)
-		}
-		return sink.Run(ctx)
-	}
-	return part{name: "sink", run: run, ready: func() bool { return sink.Ready() == nil }}, sink, nil
+	return part{name: "sink", run: sink.Run, ready: func() bool { return sink.Ready() == nil }}, sink, nil
 }
 
 // registerer keeps the metrics of roles that run twice in one process apart.
