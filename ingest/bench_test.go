@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/eventpro/boxoffice/client"
 	"github.com/eventpro/boxoffice/internal/stream"
 	"github.com/eventpro/boxoffice/internal/topology"
 )
@@ -78,6 +80,31 @@ func BenchmarkRegister(b *testing.B) {
 			b.Fatal(w.status)
 		}
 	}
+	b.ReportMetric(float64((cpuTime(b)-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+}
+
+// What one registration costs over HTTP, with the public client, sockets and the
+// server in one process.
+func BenchmarkHTTP(b *testing.B) {
+	door := newBench(b, func(c *Config) { c.Producer = nullLog{} })
+	url, _ := door.listen()
+	c, err := client.New(url, "", goodKey)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	var n atomic.Int64
+	b.ReportAllocs()
+	start := cpuTime(b)
+	b.SetParallelism(16)
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if _, err := c.Register(b.Context(), clientOrder(fmt.Sprint("key-", n.Add(1)))); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 	b.ReportMetric(float64((cpuTime(b)-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
 }
 

@@ -348,6 +348,20 @@ func TestRecoveringCatalogue(t *testing.T) {
 	}
 }
 
+// An order that names no region has the event's.
+func TestRegionOfTheEvent(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.do("POST", "/v1/registrations", orderBody(`,"region":"eu"`, ``))
+	b.do("POST", "/v1/registrations", orderBody(`"region":"eu"`, `"region":"us"`), key("key-2"))
+	region := func(i int) string {
+		return b.log.all()[i].value.(*pb.RegistrationCommand).GetRegister().Region
+	}
+	if region(0) != "eu" || region(1) != "us" {
+		t.Errorf("regions %q and %q", region(0), region(1))
+	}
+}
+
 // A free order needs no payment method, and its lines cost nothing.
 func TestFreeOrder(t *testing.T) {
 	t.Parallel()
