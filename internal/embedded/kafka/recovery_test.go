@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -109,7 +110,13 @@ func outcome(t *testing.T, dir string) (left, right int, offsets int64) {
 	defer c.Close()
 	left = len(readCommitted(t, c.Brokers(), "left"))
 	right = len(readCommitted(t, c.Brokers(), "right"))
-	cl := newClient(t, c.Brokers())
+	return left, right, copiedOffsets(t, c.Brokers())
+}
+
+// copiedOffsets is how many records of "in" the copier has committed.
+func copiedOffsets(t *testing.T, brokers []string) (sum int64) {
+	t.Helper()
+	cl := newClient(t, brokers)
 	defer cl.Close()
 	committed, err := kadm.NewClient(cl).FetchOffsets(within(t), "copier")
 	if err != nil {
@@ -117,10 +124,10 @@ func outcome(t *testing.T, dir string) (left, right int, offsets int64) {
 	}
 	for p := range int32(2) {
 		if at, ok := committed.Lookup("in", p); ok {
-			offsets += max(at.At, 0)
+			sum += max(at.At, 0)
 		}
 	}
-	return left, right, offsets
+	return sum
 }
 
 // I5: a kill anywhere within a commit leaves all of the transaction or nothing of
@@ -167,6 +174,24 @@ func TestKilledWithinCommit(t *testing.T) {
 				t.Errorf("%d left, %d right, %d offsets, want %d each", left, right, offsets, c.want)
 			}
 		})
+	}
+}
+
+// The negative control: kfake alone, killed when it had written half of the
+// markers, shows the output of a transaction whose offsets are not committed. When
+// this fails, kfake has learned to survive a kill, and recovery may go.
+func TestKfakeAloneShowsHalf(t *testing.T) {
+	t.Parallel()
+	im := commitImages(t)
+	take(t, im.after, im.before, "partitions/left-*/*")
+	alone, err := kfake.NewCluster(kfake.NumBrokers(NumBrokers), kfake.DataDir(filepath.Join(im.before, logDir)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alone.Close()
+	left := len(readCommitted(t, alone.ListenAddrs(), "left"))
+	if offsets := copiedOffsets(t, alone.ListenAddrs()); left != 20 || offsets != 0 {
+		t.Errorf("%d left and %d offsets, expected 20 and none", left, offsets)
 	}
 }
 
