@@ -200,8 +200,10 @@ func TestALetterThatDiesAgain(t *testing.T) {
 	l := letter{class: ClassPoison, reason: "r", attempt: 2}
 	at := Position{"t", 1, 2}
 	carried := []kgo.RecordHeader{
-		{Key: HeaderAttempt, Value: []byte("5")}, {Key: HeaderFirstFailedAt, Value: []byte("2026-01-01T00:00:00Z")},
-		{Key: HeaderReason, Value: []byte("old")}, {Key: "trace", Value: []byte("x")},
+		{Key: HeaderAttempt, Value: []byte("5")},
+		{Key: HeaderFirstFailedAt, Value: []byte("2026-01-01T00:00:00Z")},
+		{Key: HeaderReason, Value: []byte("old")},
+		{Key: "trace", Value: []byte("x")},
 	}
 	r := &kgo.Record{Headers: l.headers("g", at, carried)}
 	if header(r, HeaderAttempt) != "7" || header(r, HeaderFirstFailedAt) != "2026-01-01T00:00:00Z" || header(r, HeaderReason) != "r" || header(r, "trace") != "x" {

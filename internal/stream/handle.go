@@ -82,7 +82,8 @@ func (r *Runner) decide(ctx goka.Context, in *payload) (out result, err error) {
 	case proto.Message:
 		state = v
 	case *Undecodable:
-		return out, fmt.Errorf("the state of key %q: %w", m.Key, v)
+		// Only the cause: it is the state that is damaged, not the record.
+		return out, fmt.Errorf("the state of key %q: %w", m.Key, v.Err)
 	}
 	if out.effect, err = r.proc.Handle(state, m); err != nil {
 		return out, err
@@ -154,7 +155,7 @@ func passOn(headers goka.Headers) []goka.ContextOption {
 // judge says whether a record that could not be handled is dead, and why.
 func (r *Runner) judge(at Position, err error) (l letter, dead bool) {
 	l = letter{attempt: 1, firstFailed: r.cfg.Clock(), detail: err.Error()}
-	if bad := (*Undecodable)(nil); errors.As(err, &bad) && bad == err {
+	if bad := (*Undecodable)(nil); errors.As(err, &bad) {
 		l.class, l.reason = ClassUndecodable, ClassUndecodable
 		return l, true
 	}

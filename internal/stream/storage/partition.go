@@ -15,9 +15,9 @@ import (
 type Mode uint8
 
 const (
-	// Transactional: they belong to the open transaction until Store.Commit.
+	// Transactional writes belong to the open transaction until Store.Commit.
 	Transactional Mode = iota + 1
-	// Direct: they come from the log and are committed already.
+	// Direct writes come from the log and are committed already.
 	Direct
 )
 
