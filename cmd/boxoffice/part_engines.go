@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/eventpro/boxoffice/internal/embedded/clickhouse"
@@ -45,8 +44,10 @@ type kafkaCommand struct {
 
 // Run implements the command.
 func (c *kafkaCommand) Run(ctx context.Context, env *environment) error {
-	debug.SetGCPercent(50) // its heap is the log: large, and rarely garbage
-	cluster, err := kafka.Open(kafka.Options{Dir: c.Dir, Ports: c.Ports, Logger: env.log, SyncWrites: c.SyncWrites})
+	cluster, err := kafka.Open(kafka.Options{
+		Dir: c.Dir, Ports: c.Ports, Logger: env.log, SyncWrites: c.SyncWrites,
+		GCPercent: kafka.DefaultGCPercent, MemoryLimit: kafka.DefaultMemoryLimit,
+	})
 	if err != nil {
 		return err
 	}
