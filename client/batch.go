@@ -51,6 +51,9 @@ func (c *Client) RegisterBatch(ctx context.Context) (*Batch, error) {
 	req.Body = in
 	req.ContentLength = -1
 	b := &Batch{out: bufio.NewWriterSize(out, 32<<10), pipe: out, cancel: cancel, opened: make(chan struct{})}
+	// When the connection breaks, net/http waits for the side that sends, and that
+	// one for orders: only the end of the pipe frees both.
+	context.AfterFunc(ctx, func() { _ = in.CloseWithError(context.Cause(ctx)) })
 	go func() {
 		defer close(b.opened)
 		b.res, b.err = c.transport.RoundTrip(req.WithContext(ctx)) //nolint:bodyclose // Close closes it

@@ -362,3 +362,55 @@ type answering struct{}
 func (answering) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusAccepted, ContentLength: int64(len(accepted)), Body: io.NopCloser(strings.NewReader(accepted))}, nil
 }
+
+// The server says nothing at all: a batch ends with its context, on both sides,
+// whether anything was sent or not.
+func TestBatchEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	c, _ := served(t, func(http.ResponseWriter, *http.Request) { <-release })
+	defer close(release)
+	for _, orders := range []int{0, 1} {
+		ctx, cancel := context.WithCancel(t.Context())
+		b, err := c.RegisterBatch(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range orders {
+			if err := errors.Join(b.Send(&anOrder), b.Flush()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cancel()
+		if _, err := b.Recv(); !errors.Is(err, context.Canceled) {
+			t.Errorf("received %v", err)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := errors.Join(b.Send(&anOrder), b.Flush()); err == nil {
+			t.Error("sent after the end")
+		}
+	}
+}
+
+// The connection breaks while the sender is silent: the batch still ends with its
+// context.
+func TestBatchOfABrokenConnection(t *testing.T) {
+	t.Parallel()
+	called := make(chan struct{})
+	c, _ := served(t, func(http.ResponseWriter, *http.Request) { close(called); panic(http.ErrAbortHandler) })
+	ctx, cancel := context.WithCancel(t.Context())
+	b, err := c.RegisterBatch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-called
+	cancel()
+	if _, err := b.Recv(); err == nil {
+		t.Error("received something")
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
