@@ -108,24 +108,38 @@ type tables struct{ registrations, payments, events, attendees *stream.View }
 
 func openTables(cfg stream.Config) (*tables, []part, error) {
 	t := &tables{}
+	parts, err := openViews(cfg, "views", map[string]**stream.View{
+		topology.RegistrationsTable.Name: &t.registrations, topology.PaymentsTable.Name: &t.payments,
+		topology.CatalogTable.Name: &t.events, topology.AttendeesTable.Name: &t.attendees,
+	})
+	return t, parts, err
+}
+
+// openDoorTables opens the two tables that the front door looks things up in.
+func openDoorTables(cfg stream.Config) (*tables, []part, error) {
+	t := &tables{}
+	parts, err := openViews(cfg, "ingest", map[string]**stream.View{
+		topology.RegistrationsTable.Name: &t.registrations, topology.CatalogTable.Name: &t.events,
+	})
+	return t, parts, err
+}
+
+// openViews opens a view of each table and returns the parts that run them.
+func openViews(cfg stream.Config, role string, wanted map[string]**stream.View) ([]part, error) {
 	var parts []part
-	for _, v := range []struct {
-		to    **stream.View
-		table topology.Topic
-	}{
-		{&t.registrations, topology.RegistrationsTable},
-		{&t.payments, topology.PaymentsTable},
-		{&t.events, topology.CatalogTable},
-		{&t.attendees, topology.AttendeesTable},
-	} {
-		view, err := stream.NewView(cfg, "views", v.table, stream.ViewOptions{})
-		if err != nil {
-			return nil, nil, err
+	for _, table := range topology.Topics() {
+		to := wanted[table.Name]
+		if to == nil {
+			continue
 		}
-		*v.to = view
-		parts = append(parts, part{name: "view of " + v.table.Name, run: view.Run, ready: view.Ready})
+		view, err := stream.NewView(cfg, role, table, stream.ViewOptions{})
+		if err != nil {
+			return nil, err
+		}
+		*to = view
+		parts = append(parts, part{name: "view of " + table.Name, run: view.Run, ready: view.Ready})
 	}
-	return t, parts, nil
+	return parts, nil
 }
 
 // newLookups wires the look-ups' server.
@@ -148,6 +162,9 @@ type doorOptions struct {
 	sealing   *sealing.Keyring
 	viewsURL  string
 	catalogue *stream.View
+	// registrations lets the door refuse at once what otherwise the look-up
+	// tells: a key that was used with another body.
+	registrations *stream.View
 }
 
 // newDoor wires the front door: an emitter for commands and the HTTP server.
@@ -157,7 +174,7 @@ func newDoor(cfg stream.Config, o doorOptions) (part, error) {
 		return part{}, err
 	}
 	server, err := ingest.New(ingest.Config{
-		Producer: emitter, Catalogue: o.catalogue, Keys: o.keys, Sealing: o.sealing,
+		Producer: emitter, Catalogue: o.catalogue, Registrations: o.registrations, Keys: o.keys, Sealing: o.sealing,
 		ViewsURL: o.viewsURL, Log: cfg.Logger, Registerer: cfg.Registerer,
 	})
 	if err != nil {

@@ -9,8 +9,6 @@ import (
 
 	"github.com/eventpro/boxoffice/internal/availability"
 	"github.com/eventpro/boxoffice/internal/embedded/supervise"
-	"github.com/eventpro/boxoffice/internal/stream"
-	"github.com/eventpro/boxoffice/internal/topology"
 	"github.com/eventpro/boxoffice/processors/registrations"
 )
 
@@ -154,16 +152,18 @@ func (c *ingestCommand) Run(ctx context.Context, env *environment) error {
 	if err != nil {
 		return err
 	}
-	catalogue, err := stream.NewView(cfg, "ingest", topology.CatalogTable, stream.ViewOptions{})
+	lookups, follow, err := openDoorTables(cfg)
 	if err != nil {
 		return err
 	}
-	door, err := newDoor(cfg, doorOptions{listener: listener, keys: keys, sealing: ring, viewsURL: c.ViewsURL, catalogue: catalogue})
+	door, err := newDoor(cfg, doorOptions{
+		listener: listener, keys: keys, sealing: ring, viewsURL: c.ViewsURL,
+		catalogue: lookups.events, registrations: lookups.registrations,
+	})
 	if err != nil {
 		return err
 	}
-	follow := part{name: "view of " + topology.CatalogTable.Name, run: catalogue.Run, ready: catalogue.Ready}
-	return runRole(ctx, env, c.childFlags, c.MetricsAddr, registry, listening(listener), []part{follow}, []part{door})
+	return runRole(ctx, env, c.childFlags, c.MetricsAddr, registry, listening(listener), follow, []part{door})
 }
 
 // sinkCommand runs the ClickHouse loader.

@@ -238,7 +238,8 @@ func (s *system) newServers(lookups *tables, r *availability.Index) ([]part, err
 		return nil, err
 	}
 	door, err := newDoor(s.streamConfig("ingest"), doorOptions{
-		listener: ingestListener, keys: s.access.keys, sealing: s.access.sealing, viewsURL: s.viewsURL, catalogue: lookups.events,
+		listener: ingestListener, keys: s.access.keys, sealing: s.access.sealing, viewsURL: s.viewsURL,
+		catalogue: lookups.events, registrations: lookups.registrations,
 	})
 	if err != nil {
 		return nil, err
