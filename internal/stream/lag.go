@@ -70,6 +70,7 @@ func (l *lagMeter) watch(ctx context.Context) (stop func()) {
 			select {
 			case <-t.C:
 			case <-ctx.Done():
+				l.gauge.Set(0) // it is the next owner's
 				return
 			}
 		}

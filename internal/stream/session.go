@@ -18,6 +18,7 @@ var (
 	errStopped      = errors.New("the session was stopped")
 	errClaimEnded   = errors.New("a partition stopped processing")
 	errNotCommitted = errors.New("the transaction was not committed")
+	errForeign      = errors.New("a record came of a partition that the session does not own")
 )
 
 // fatal wraps errors after which the client must be made anew.
@@ -299,11 +300,25 @@ func (s *session) hand(fetches kgo.Fetches, n int) {
 			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
 			Key: r.Key, Value: r.Value, Timestamp: r.Timestamp, Headers: saramaHeaders(r.Headers),
 		}
+		c := s.claimed(r.Topic, r.Partition)
+		if c == nil {
+			s.cancel(errForeign)
+			return
+		}
 		select {
-		case s.claims[r.Topic][r.Partition].messages <- msg:
+		case c.messages <- msg:
 		case <-s.ctx.Done():
 		}
 	})
+}
+
+// claimed returns nil for a partition that the session does not own. Rule 5
+// excludes that; if it came about nevertheless, the record must come again.
+func (s *session) claimed(topic string, partition int32) *claim {
+	if claims := s.claims[topic]; int(partition) < len(claims) {
+		return claims[partition]
+	}
+	return nil
 }
 
 // commit ends the transaction. An answer of "not committed" without an error

@@ -33,7 +33,8 @@ type Stage struct {
 	// Workers bounds the concurrent calls of Handle (64).
 	Workers int
 	// Batch handles many messages, those of a partition in log order. When it
-	// returns nil, all of them are committed.
+	// returns nil, all of them are committed. When it returns poison, they come
+	// again one by one, to find out which.
 	Batch func(ctx context.Context, ms []*transition.Message) error
 	// BatchRecordsMax and BatchWait bound a batch by size and by the time
 	// since its first message (10,000 and 500 ms).

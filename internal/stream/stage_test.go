@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/eventpro/boxoffice/internal/topology"
 	"github.com/eventpro/boxoffice/internal/transition"
@@ -120,16 +119,17 @@ func TestStageRepeatsWhatWasNotFinished(t *testing.T) {
 	}
 }
 
-// A loader's target is away for two attempts, and one record is garbage: the
-// batch is loaded in the end, the garbage is a dead letter, and only then are
-// the offsets committed.
+// A loader's target is away for two attempts, one record is garbage and one
+// cannot be loaded: the rest is loaded in the end, those two are dead letters,
+// and only then are the offsets committed.
 func TestStageBatchRetries(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.produce(numbers.Name, 30, 10)
-	b.write(&kgo.Record{Topic: numbers.Name, Key: []byte("bad"), Value: []byte{0xff}})
+	b.write(&kgo.Record{Topic: numbers.Name, Key: []byte("bad"), Value: []byte{0xff}}, record(numbers.Name, "p", 13))
 	var mu sync.Mutex
-	attempts, rows := 0, 0
+	attempts := 0
+	rows := map[Position]int64{} // a loader bears repetitions
 	load := func(_ context.Context, ms []*transition.Message) error {
 		mu.Lock()
 		defer mu.Unlock()
@@ -137,19 +137,34 @@ func TestStageBatchRetries(t *testing.T) {
 			return errors.New("the target is away")
 		}
 		for _, m := range ms {
-			rows += int(m.Value.(*wrapperspb.Int64Value).Value)
+			if value(m.Value) == 13 {
+				return transition.Poisoned("unlucky", "thirteen")
+			}
+		}
+		for _, m := range ms {
+			rows[Position{m.Topic, m.Partition, m.Offset}] = value(m.Value)
 		}
 		return nil
 	}
-	b.startStage(b.config("a"), Stage{Group: outside, Batch: load, BatchRecordsMax: 1000, BatchWait: 10 * time.Millisecond})
+	cfg := b.config("a")
+	b.startStage(cfg, Stage{Group: outside, Batch: load, BatchRecordsMax: 1000, BatchWait: 10 * time.Millisecond})
 	b.consumed(outside.Name, numbers.Name)
+	b.eventually("all is counted (I7)", func() bool {
+		return metric(t, cfg.Registerer, "consumed_records_total", "") == 302 &&
+			metric(t, cfg.Registerer, "records_total", "applied") == 300 &&
+			metric(t, cfg.Registerer, "records_total", "dead_lettered") == 2
+	})
 	mu.Lock()
 	defer mu.Unlock()
-	if rows != 300 {
-		t.Fatalf("%d rows were loaded, want 300", rows)
+	if len(rows) != 300 {
+		t.Fatalf("%d rows were loaded, want 300", len(rows))
 	}
-	if dead := b.read(DeadLetterTopic.Name); len(dead) != 1 || string(dead[0].Key) != "bad" {
-		t.Fatalf("want one dead letter, got %d", len(dead))
+	reasons := map[string]string{}
+	for _, d := range b.read(DeadLetterTopic.Name) {
+		reasons[string(d.Key)] = header(d, HeaderReason)
+	}
+	if len(reasons) != 2 || reasons["bad"] != ClassUndecodable || reasons["p"] != "unlucky" {
+		t.Fatalf("dead letters %v", reasons)
 	}
 }
 

@@ -232,21 +232,29 @@ func (t *tenure) handleBatch(items []*item) {
 }
 
 // attemptBatch calls the handler once for all that can be decoded, and buries
-// the rest.
+// the rest. When the handler finds poison in the batch, the messages are
+// handled one by one, to bury only what is poisonous.
 func (t *tenure) attemptBatch(items []*item) error {
-	messages := make([]*transition.Message, 0, len(items))
 	dead := map[*item]*letter{}
 	var letters []*kgo.Record
-	for _, it := range items {
-		if it.bad == nil {
-			messages = append(messages, &it.message)
-			continue
-		}
-		records, l, _ := t.dead(it, letter{class: ClassUndecodable, reason: ClassUndecodable, detail: it.bad.Error()})
-		dead[it] = l
+	bury := func(it *item, l letter) {
+		records, why, _ := t.dead(it, l)
+		dead[it] = why
 		letters = append(letters, records...)
 	}
-	if err := t.callBatch(messages); err != nil {
+	messages := make([]*transition.Message, 0, len(items))
+	for _, it := range items {
+		if it.bad != nil {
+			bury(it, letter{class: ClassUndecodable, reason: ClassUndecodable, detail: it.bad.Error()})
+			continue
+		}
+		messages = append(messages, &it.message)
+	}
+	err := t.callBatch(messages)
+	if _, ok := transition.AsPoison(err); ok {
+		err = t.oneByOne(items, bury)
+	}
+	if err != nil {
 		return err
 	}
 	if err := t.publish(letters); err != nil {
@@ -254,6 +262,24 @@ func (t *tenure) attemptBatch(items []*item) error {
 	}
 	for _, it := range items {
 		it.prefix.finish(it.entry, dead[it])
+	}
+	return nil
+}
+
+// oneByOne handles the messages of a batch that has poison in it.
+func (t *tenure) oneByOne(items []*item, bury func(*item, letter)) error {
+	for _, it := range items {
+		if it.bad != nil {
+			continue
+		}
+		err := t.callBatch([]*transition.Message{&it.message})
+		if poison, ok := transition.AsPoison(err); ok {
+			bury(it, letter{class: ClassPoison, reason: poison.Reason, detail: poison.Detail})
+			continue
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func (t *timers) look(now time.Time, partitions []int32) error {
 	defer func() { t.armed = still }()
 	var errs []error
 	for _, p := range partitions {
-		n := 0
+		n := 0 // sent: those that wait must not keep others from their turn
 		err := t.r.store.Due(t.r.proc.Group.Table.Name, p, now.UnixMilli(), func(key string, deadline int64) bool {
 			a, known := t.armed[key]
 			if !known || a.deadline != deadline {
@@ -84,9 +84,9 @@ func (t *timers) look(now time.Time, partitions []int32) error {
 			}
 			if !now.Before(a.again) {
 				a = t.send(key, a, now)
+				n++
 			}
 			still[key] = a
-			n++
 			return n < dueMax
 		})
 		errs = append(errs, err)

@@ -248,7 +248,8 @@ func (v *View) Partitions() []Freshness {
 }
 
 // Range calls fn for every key and value until fn returns false, partition by
-// partition in key order. It walks a snapshot.
+// partition in key order. It walks a snapshot. A value that cannot be decoded is
+// left out, so that one bad record does not hide all others; Get tells of it.
 func (v *View) Range(fn func(key string, value proto.Message) bool) error {
 	st := v.state.Load()
 	if st == nil || !st.gate.open(st) {
@@ -256,11 +257,11 @@ func (v *View) Range(fn func(key string, value proto.Message) bool) error {
 	}
 	more := true
 	for p := 0; p < len(st.partitions) && more; p++ {
-		var bad *Undecodable
 		open, err := v.store.Range(v.table.Name, int32(p), func(key, value []byte) bool {
-			var m proto.Message
-			if m, bad = decode(v.table.New, value); bad != nil {
-				return false
+			m, bad := decode(v.table.New, value)
+			if bad != nil {
+				v.cfg.Logger.Warn("a table's record is left out", "table", v.table.Name, "key", string(key), "error", bad)
+				return true
 			}
 			more = fn(string(key), m)
 			return more
@@ -268,8 +269,6 @@ func (v *View) Range(fn func(key string, value proto.Message) bool) error {
 		switch {
 		case err != nil:
 			return err
-		case bad != nil:
-			return bad
 		case !open:
 			return ErrRecovering
 		}

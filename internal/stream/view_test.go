@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -100,5 +101,24 @@ func TestViewWaitEnds(t *testing.T) {
 	}
 	if n := v.watch.n.Load(); n != 0 {
 		t.Fatalf("%d watchers are left", n)
+	}
+}
+
+// A record of the table that nobody can decode is told apart by Get, and hides
+// no other key from a walk over all of them.
+func TestViewWalksPastBadRecord(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.write(record(table.Name, key(0), 1), record(table.Name, key(1), 1), record(table.Name, key(2), 1),
+		&kgo.Record{Topic: table.Name, Key: []byte(key(1)), Value: []byte("\xff")})
+	v, _ := b.view(b.config("v"))
+	b.eventually("ready", v.Ready)
+	seen := 0
+	if err := v.Range(func(string, proto.Message) bool { seen++; return true }); err != nil || seen != 2 {
+		t.Errorf("%d keys, %v, want 2", seen, err)
+	}
+	var bad *Undecodable
+	if _, err := v.Get(key(1)); !errors.As(err, &bad) {
+		t.Errorf("got %v, want it undecodable", err)
 	}
 }
