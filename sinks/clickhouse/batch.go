@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -132,6 +133,8 @@ func (b *batch) add(r *kgo.Record) {
 	b.auditRows.add(positionOf(r), r.Timestamp.UnixMilli(), key, kind, version)
 }
 
+var errNoValue = errors.New("the record has no value")
+
 func (b *batch) refuse(r *kgo.Record, err error) {
 	b.undecodable++
 	if b.firstError == nil {
@@ -145,6 +148,10 @@ func positionOf(r *kgo.Record) position {
 
 // take reads what the audit row shows and keeps the record for its fact.
 func (b *batch) take(r *kgo.Record) (key uuid.UUID, kind string, version uint64, err error) {
+	if len(r.Value) == 0 {
+		// Decoded it would be a fact about nobody.
+		return key, "", 0, errNoValue
+	}
 	switch r.Topic {
 	case topology.RegistrationEvents.Name:
 		return b.takeRegistration(r)

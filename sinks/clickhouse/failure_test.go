@@ -172,7 +172,8 @@ func TestUndecodableRecords(t *testing.T) {
 	}
 	shortID := record(t, topology.PaymentEvents, "poison", &pb.Payment{PaymentId: []byte("short"), Version: 1})
 	produce(t, brokers, append(story(t), shortID,
-		poison(topology.RegistrationEvents, "\xff"), poison(topology.SeatEvents, "\x12\x7f"), poison(topology.CatalogEvents, "\x0a\x02ab"))...)
+		poison(topology.RegistrationEvents, "\xff"), poison(topology.SeatEvents, "\x12\x7f"), poison(topology.CatalogEvents, "\x0a\x02ab"),
+		poison(topology.PaymentEvents, ""))...)
 	cfg, name := sinkConfig(t, brokers)
 	cfg.Registerer = prometheus.NewRegistry()
 	s, _ := start(t, cfg)
@@ -182,11 +183,11 @@ func TestUndecodableRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if got := lines(t, db, "SELECT count() FROM events FINAL WHERE kind = 'undecodable'"); got != "4\n" {
-		t.Errorf("%s undecodable audit rows, want 4", got)
+	if got := lines(t, db, "SELECT count() FROM events FINAL WHERE kind = 'undecodable'"); got != "5\n" {
+		t.Errorf("%s undecodable audit rows, want 5", got)
 	}
-	if n := testutil.ToFloat64(s.metrics.undecodable); n != 4 {
-		t.Errorf("%v counted as undecodable, want 4", n)
+	if n := testutil.ToFloat64(s.metrics.undecodable); n != 5 {
+		t.Errorf("%v counted as undecodable, want 5", n)
 	}
 	if got := lines(t, db, "SELECT count() FROM registrations FINAL"); got != "2\n" {
 		t.Errorf("%s registrations, want 2", got)
