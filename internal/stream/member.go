@@ -43,7 +43,9 @@ func joinMember(ctx context.Context, cfg *Config, group string, topics []string)
 	opts := append(append(cfg.consuming(), cfg.producing()...),
 		kgo.TransactionalID(group+"/"+cfg.Member),
 		kgo.TransactionTimeout(cfg.TransactionTimeout),
-		kgo.ProducerLinger(0), // the batch is there at once, and the commit flushes
+		// The flush before the commit ends the linger: a small transaction costs one
+		// produce request for each broker.
+		kgo.ProducerLinger(20*time.Millisecond),
 		kgo.MaxBufferedRecords(1<<20),
 		kgo.ConsumerGroup(group),
 		kgo.InstanceID(cfg.Member),
