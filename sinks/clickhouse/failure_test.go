@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -238,4 +239,31 @@ func TestConfigIsChecked(t *testing.T) {
 	if _, err := OpenDB("http://127.0.0.1:8123", "drop table"); err == nil {
 		t.Error("a database name with a space was taken")
 	}
+}
+
+// I8: the database is lost after it was loaded, while the group's offsets live
+// on: it is loaded anew. One that is whole is left as it is.
+func TestLostDatabaseIsLoadedAnew(t *testing.T) {
+	t.Parallel()
+	brokers := newKafka(t)
+	records := story(t)
+	produce(t, brokers, records...)
+	cfg, name := sinkConfig(t, brokers)
+	s, stop := start(t, cfg)
+	caughtUp(t, s)
+	stop()
+	db, err := OpenDB(serverURL(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("DROP DATABASE " + name + " SYNC"); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = start(t, cfg)
+	until(t, "the tables are there", func() bool { return s.Ready() == nil })
+	until(t, "everything is there again", func() bool {
+		return lines(t, db, "SELECT count() FROM events FINAL") == fmt.Sprintf("%d\n", len(records))
+	})
+	golden(t, "story.golden.txt", facts(t, name))
 }

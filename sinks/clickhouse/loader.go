@@ -24,6 +24,8 @@ type Sink struct {
 	admin   *kadm.Client
 	batch   *batch
 	writer  *writer
+	// migrated is closed when the tables are there.
+	migrated chan struct{}
 
 	mu sync.Mutex
 	// failing is why the sink cannot load right now; nil when it can.
@@ -42,7 +44,10 @@ func New(cfg Config) (*Sink, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("configuring the ClickHouse loader: %w", err)
 	}
-	s := &Sink{cfg: cfg, log: cfg.Logger, batch: newBatch(), failing: errStarting, owned: map[partition]time.Time{}}
+	s := &Sink{
+		cfg: cfg, log: cfg.Logger, batch: newBatch(), migrated: make(chan struct{}),
+		failing: errStarting, owned: map[partition]time.Time{},
+	}
 	var err error
 	if s.metrics, err = newMetrics(cfg.Registerer); err != nil {
 		return nil, fmt.Errorf("registering the loader's metrics: %w", err)
@@ -83,6 +88,7 @@ func (s *Sink) kafkaOptions() []kgo.Opt {
 		// What is fetched ahead while ClickHouse is away is bounded by this times
 		// the brokers.
 		kgo.FetchMaxBytes(16 << 20),
+		kgo.AdjustFetchOffsetsFn(s.resume),
 		kgo.OnPartitionsAssigned(s.assigned),
 		kgo.OnPartitionsRevoked(s.revoked),
 		kgo.OnPartitionsLost(s.revoked),
@@ -106,6 +112,7 @@ func (s *Sink) Run(ctx context.Context) error {
 	if err := s.migrate(ctx); err != nil {
 		return ignoreEnd(ctx, err)
 	}
+	close(s.migrated)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var watch sync.WaitGroup

@@ -90,7 +90,7 @@ func (e *engine) start(dir string) error {
 	}
 	if err != nil {
 		// The C interface has no message for a failed start: the engine prints it.
-		return fmt.Errorf("clickhouse did not start on %s: %w, for the reason on standard error; if the directory is damaged, move it away and load it anew from the topics", dir, err)
+		return fmt.Errorf("clickhouse did not start on %s: %w, for the reason on standard error; if the directory is damaged, move it away: the next start loads it anew from the topics", dir, err)
 	}
 	e.anchor = anchor
 	return nil
