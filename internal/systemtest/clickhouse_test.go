@@ -40,3 +40,17 @@ func (s *system) awaitAudited(t *testing.T, want []stream.Position) {
 		return rows.Err()
 	})
 }
+
+// awaitLoaded waits until a registration is in ClickHouse as settled.
+func (s *system) awaitLoaded(t *testing.T, registration string) {
+	t.Helper()
+	db, err := clickhouse.OpenDB(url(s.clickhouse), clickhouse.DefaultDatabase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	eventually(t, "ClickHouse has registration "+registration, func() error {
+		var settled bool
+		return db.QueryRowContext(t.Context(), "SELECT settled FROM registrations FINAL WHERE registration_id = ?", registration).Scan(&settled)
+	})
+}

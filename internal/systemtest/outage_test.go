@@ -102,3 +102,30 @@ func testLateCharges(t *testing.T, s *system) {
 	s.behave(t, provider.Behaviour{Seed: 5})
 	s.awaitSeats(t, event, sold, 40-sold)
 }
+
+// Every charge is applied only after the order's deadline has passed: the orders
+// expire, their seats can be had again, and each late charge is given back in
+// full (I2, I3).
+func TestChargedAfterTheDeadline(t *testing.T) {
+	t.Parallel()
+	s := start(t, newLayout(t), "--charge-timeout", "2s")
+	event := s.newEvent(t, "after the deadline", 20)
+	s.behave(t, provider.Behaviour{Seed: 1, TimeoutAfterApplyRate: 1, LateMS: 200, NotFoundMeanwhile: true})
+	var ids []string
+	for i := range 6 {
+		ids = append(ids, s.register(t, order(event, fmt.Sprintf("deadline-%d", i))))
+	}
+	for _, id := range ids {
+		s.awaitRegistration(t, id, "expired", func(r *client.Registration) bool { return r.Status == "expired" })
+	}
+	s.behave(t, provider.Behaviour{Seed: 1})
+	for _, id := range ids {
+		r := s.awaitSettled(t, id)
+		charges, refunds := s.ledger(t, r.Payment.PaymentID)
+		if r.Status != "expired" || len(charges) > 1 || len(refunds) != len(charges) {
+			t.Errorf("%s is %s, the provider has the charges %v and the refunds %v", id, r.Status, charges, refunds)
+		}
+	}
+	s.awaitSeats(t, event, 0, 20)
+	s.checkBooks(t, ids)
+}
