@@ -28,7 +28,8 @@ func Settings(t topology.Topic, replication int) map[string]string {
 	if t.Cleanup == topology.Compact {
 		s["cleanup.policy"] = "compact"
 		// Small segments and a low ratio keep what a recovery has to read short.
-		s["segment.bytes"] = strconv.Itoa(64 << 20)
+		// The embedded broker loads one segment of every partition at its start.
+		s["segment.bytes"] = strconv.Itoa(16 << 20)
 		s["min.cleanable.dirty.ratio"] = "0.1"
 		return s
 	}
