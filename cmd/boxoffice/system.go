@@ -308,6 +308,7 @@ func (s *system) caughtUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer probe.Close()
 	return probe.CaughtUp(ctx)
 }
 

@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -266,4 +267,32 @@ func TestLostDatabaseIsLoadedAnew(t *testing.T) {
 		return lines(t, db, "SELECT count() FROM events FINAL") == fmt.Sprintf("%d\n", len(records))
 	})
 	golden(t, "story.golden.txt", facts(t, name))
+}
+
+// Another Sink is made only to ask whether all is loaded: it is no member of the
+// group, and the one that loads keeps its partitions.
+func TestAskingTakesNoPartitions(t *testing.T) {
+	t.Parallel()
+	brokers := newKafka(t)
+	cfg, _ := sinkConfig(t, brokers)
+	s, _ := start(t, cfg)
+	produce(t, brokers, story(t)...)
+	caughtUp(t, s)
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	probe, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer probe.Close()
+	for range 20 { // a member would have joined in the meantime
+		produce(t, brokers, story(t)...)
+		caughtUp(t, probe)
+	}
+	groups, err := s.admin.DescribeGroups(t.Context(), s.cfg.Group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(groups[s.cfg.Group].Members); n != 1 {
+		t.Errorf("the group has %d members, want 1", n)
+	}
 }

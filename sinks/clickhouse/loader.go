@@ -20,12 +20,10 @@ type Sink struct {
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
-	client  *kgo.Client
-	admin   *kadm.Client
+	client  *kgo.Client  // the member of the group, nil before Run
+	admin   *kadm.Client // no member
 	batch   *batch
 	writer  *writer
-	// migrated is closed when the tables are there.
-	migrated chan struct{}
 
 	mu sync.Mutex
 	// failing is why the sink cannot load right now; nil when it can.
@@ -44,10 +42,7 @@ func New(cfg Config) (*Sink, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("configuring the ClickHouse loader: %w", err)
 	}
-	s := &Sink{
-		cfg: cfg, log: cfg.Logger, batch: newBatch(), migrated: make(chan struct{}),
-		failing: errStarting, owned: map[partition]time.Time{},
-	}
+	s := &Sink{cfg: cfg, log: cfg.Logger, batch: newBatch(), failing: errStarting, owned: map[partition]time.Time{}}
 	var err error
 	if s.metrics, err = newMetrics(cfg.Registerer); err != nil {
 		return nil, fmt.Errorf("registering the loader's metrics: %w", err)
@@ -58,10 +53,11 @@ func New(cfg Config) (*Sink, error) {
 		return nil, err
 	}
 	s.writer = &writer{conn: conn, timeout: cfg.InsertTimeout}
-	if s.client, err = kgo.NewClient(s.kafkaOptions()...); err != nil {
+	asking, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(cfg.Brokers...)}, cfg.KafkaOptions...)...)
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("configuring the loader's Kafka client: %w", err), conn.Close())
 	}
-	s.admin = kadm.NewClient(s.client)
+	s.admin = kadm.NewClient(asking)
 	return s, nil
 }
 
@@ -104,15 +100,17 @@ func (s *Sink) kafkaOptions() []kgo.Opt {
 func (s *Sink) Run(ctx context.Context) error {
 	defer func() {
 		s.setFailing(errors.New("the ClickHouse loader has ended"))
-		s.client.Close()
-		if err := s.writer.conn.Close(); err != nil {
-			s.log.Warn("closing the connection to ClickHouse", "error", err)
-		}
+		s.Close()
 	}()
 	if err := s.migrate(ctx); err != nil {
 		return ignoreEnd(ctx, err)
 	}
-	close(s.migrated)
+	// Only now: a member that does not load holds up its partitions.
+	var err error
+	if s.client, err = kgo.NewClient(s.kafkaOptions()...); err != nil {
+		return fmt.Errorf("configuring the loader's consumer: %w", err)
+	}
+	defer s.client.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var watch sync.WaitGroup
@@ -120,6 +118,15 @@ func (s *Sink) Run(ctx context.Context) error {
 	defer watch.Wait()
 	defer cancel()
 	return ignoreEnd(ctx, s.load(ctx))
+}
+
+// Close lets go of the connections of a Sink that does not run; one that ran has
+// closed itself.
+func (s *Sink) Close() {
+	s.admin.Close()
+	if err := s.writer.conn.Close(); err != nil {
+		s.log.Warn("closing the connection to ClickHouse", "error", err)
+	}
 }
 
 // ignoreEnd makes an orderly end of an error that only says that ctx has ended.

@@ -14,11 +14,6 @@ import (
 // is missing. It usually ends a transaction marker or two early, which are read
 // once more.
 func (s *Sink) resume(ctx context.Context, from map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	select {
-	case <-s.migrated:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 	var ends map[partition]int64
 	err := s.persist(ctx, "reading where ClickHouse ends", func() (err error) {
 		ends, err = s.loadedEnds(ctx)
