@@ -43,8 +43,10 @@ type Partition struct {
 	overlay  map[string]write
 	hot      hot // values that were committed last
 	buffered int
-	pending  int64 // offset that goes with the overlay
-	live     bool  // recovered
+	pending  int64  // offset that goes with the overlay
+	missed   string // key that a Get did not find when there were puts puts
+	puts     uint64
+	live     bool // recovered
 	closed   bool
 
 	offset atomic.Int64 // last offset applied: of the overlay while it is a buffer, else of the database
@@ -144,11 +146,21 @@ func (p *Partition) Get(key string) ([]byte, error) {
 	if !ok {
 		w.value, ok = p.hot.get(key)
 	}
+	puts := p.puts
 	p.mu.RUnlock()
 	if ok {
 		return w.value, nil
 	}
-	return p.committed(key)
+	value, err := p.committed(key)
+	if value == nil && err == nil {
+		// A handler asks before it sets: the put need not ask again.
+		p.mu.Lock()
+		if p.puts == puts {
+			p.missed = key
+		}
+		p.mu.Unlock()
+	}
+	return value, err
 }
 
 func (p *Partition) committed(key string) ([]byte, error) {
@@ -177,7 +189,10 @@ func (p *Partition) put(key string, value []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w, ok := p.overlay[key]
-	if !ok && p.store.deadline != nil {
+	missed := p.missed == key && key != ""
+	p.missed = ""
+	p.puts++
+	if !ok && !missed && p.store.deadline != nil {
 		was, hot := p.hot.get(key)
 		if !hot {
 			var err error

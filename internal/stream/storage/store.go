@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -62,7 +63,11 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	for i := range po.Levels {
 		// New keys are looked up before they exist: the filter answers for them.
+		// One index block a file is found at once; the default's small ones make
+		// a second level that has to be read.
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		po.Levels[i].BlockSize = 16 << 10
+		po.Levels[i].IndexBlockSize = 256 << 10
 	}
 	db, err := pebble.Open(dir, po)
 	if err != nil {
@@ -213,17 +218,28 @@ func (s *Store) read(topic string, partition int32, fn func(*Partition) error) (
 	return true, fn(p)
 }
 
-func (s *Store) get(key []byte) ([]byte, error) {
-	v, closer, err := s.db.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
+// lookups have the filters of the last level answer too, which DB.Get does not
+// use: most keys that are looked up and not there are there nowhere, and without
+// the filter each of them reads a block of that level.
+var lookups = pebble.IterOptions{UseL6Filters: true}
+
+func (s *Store) get(key []byte) (value []byte, err error) {
+	it, err := s.db.NewIter(&lookups)
 	if err != nil {
 		return nil, fmt.Errorf("local tables: %w", err)
 	}
-	out := make([]byte, len(v)) // never nil: an empty value is not a missing one
-	copy(out, v)
-	return out, closer.Close()
+	if it.SeekPrefixGE(key) && bytes.Equal(it.Key(), key) {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("local tables: %w", err), it.Close())
+		}
+		value = make([]byte, len(v)) // never nil: an empty value is not a missing one
+		copy(value, v)
+	}
+	if err := it.Close(); err != nil {
+		return nil, fmt.Errorf("local tables: %w", err)
+	}
+	return value, nil
 }
 
 // logger passes Pebble's log on. Pebble calls Fatalf when it cannot go on (a
