@@ -43,6 +43,9 @@ type Spec struct {
 	// Output receives the process's own lines, whole and with the name in front;
 	// os.Stderr when nil. Several children may share one Lines.
 	Output *Lines
+	// Ignore is the beginning of lines that mean nothing to anybody and are not
+	// passed on; empty for none.
+	Ignore string
 	// Grace is how long the process may take to stop after SIGTERM before it is
 	// killed; 15 seconds when 0.
 	Grace time.Duration
@@ -241,6 +244,9 @@ func (c *Child) forward(r io.Reader, last *lastLines) {
 }
 
 func (c *Child) say(line []byte, last *lastLines) {
+	if c.spec.Ignore != "" && bytes.HasPrefix(line, []byte(c.spec.Ignore)) {
+		return
+	}
 	last.add(line)
 	c.spec.Output.write(c.spec.Name, line)
 }
