@@ -62,7 +62,7 @@ func TestPausedOwner(t *testing.T) {
 	for _, group := range groups {
 		s.signal(t, group, syscall.SIGCONT)
 	}
-	l.awaitAnswered(t, 500)
+	l.awaitAnswered(t, 300)
 	accepted := l.finish(t)
 	for _, id := range accepted {
 		s.awaitSettled(t, id)

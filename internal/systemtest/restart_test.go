@@ -54,9 +54,7 @@ func TestSecondStarter(t *testing.T) {
 		"kafka":      func(l *layout, port int) { l.kafka[1] = port },
 		"clickhouse": func(l *layout, port int) { l.clickhouse = port },
 		"provider":   func(l *layout, port int) { l.provider = port },
-		"views":      func(l *layout, port int) { l.views = port },
 		"ingest":     func(l *layout, port int) { l.ingest = port },
-		"metrics":    func(l *layout, port int) { l.metrics = port },
 	}
 	held, err := net.Listen("tcp", loopback(0))
 	if err != nil {

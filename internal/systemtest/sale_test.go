@@ -174,16 +174,26 @@ type load struct {
 	refused  []error  // guarded by mu; answers that are final and no 202
 }
 
+// pace is how often one of the clients orders: the whole machine is shared by
+// all stories, and a backlog that only grows tells nothing.
+const pace = 10 * time.Millisecond
+
 // startLoad starts clients that order until finish is called.
 func startLoad(t *testing.T, s func() *system, event, prefix string, clients int) *load {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	l := &load{system: s, event: event, prefix: prefix, clients: clients, stop: stop}
-	t.Cleanup(stop)
+	turns := time.NewTicker(pace)
+	t.Cleanup(func() { stop(); turns.Stop() })
 	for c := range clients {
 		l.done.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
-				l.order(ctx, fmt.Sprintf("%s-%d-%d", prefix, c, n), n)
+			for n := 0; ; n++ {
+				select {
+				case <-ctx.Done():
+					return
+				case <-turns.C:
+					l.order(ctx, fmt.Sprintf("%s-%d-%d", prefix, c, n), n)
+				}
 			}
 		})
 	}
