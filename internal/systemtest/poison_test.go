@@ -73,8 +73,10 @@ func poisons(topic topology.Topic, real *kgo.Record) []poison {
 	if real != nil {
 		list = append(list,
 			poison{what: "a message under another's key", key: strange, value: real.Value, harmless: timer},
-			poison{what: "a message in another partition", key: string(real.Key), value: real.Value, misplaced: true, letter: "wrong_partition",
-				harmless: topic.Name == topology.GatewayRequests.Name})
+			poison{
+				what: "a message in another partition", key: string(real.Key), value: real.Value, misplaced: true, letter: "wrong_partition",
+				harmless: topic.Name == topology.GatewayRequests.Name,
+			})
 	}
 	return list
 }
