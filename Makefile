@@ -16,6 +16,8 @@ else
 RACE := -race
 RACE_NOTE := running with the race detector
 endif
+# Packages are tested one after the other: several start brokers and databases,
+# and members of a group that get no processor lose their partitions.
 
 .PHONY: help
 help: ## Show this list
@@ -43,7 +45,8 @@ up: setup ## Start everything and keep it running
 test: setup ## Run all tests (with the race detector where a C compiler is)
 	@echo "$(RACE_NOTE)"
 	@if [ -z "$(RACE)" ] && [ "$${CI:-}" = true ]; then echo "CI needs a C compiler for the race detector"; exit 1; fi
-	$(GO) test $(RACE) -timeout 20m ./...
+	$(GO) build $(RACE) ./...
+	$(GO) test $(RACE) -p 1 -timeout 20m ./...
 
 .PHONY: bench
 bench: setup ## Measure: throughput, latency, CPU per role, memory, profile

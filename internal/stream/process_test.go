@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 func processConfig(member string, brokers []string, dir string) Config {
 	return Config{
 		Brokers: brokers, Member: member, DataDir: dir,
-		SessionTimeout: time.Second, HeartbeatInterval: 50 * time.Millisecond, TransactionTimeout: 2 * time.Second,
+		SessionTimeout: 3 * time.Second, HeartbeatInterval: 100 * time.Millisecond, TransactionTimeout: 4 * time.Second,
 		BatchRecordsMax: 50,
 	}
 }
