@@ -44,6 +44,15 @@ func (l *lagMeter) waiting(yes bool) {
 	}
 }
 
+// idleFor is how long the consumer has been waiting in a fetch.
+func (l *lagMeter) idleFor() time.Duration {
+	since := l.idle.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, since))
+}
+
 func (l *lagMeter) consumed(topic string, partition int32, next int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

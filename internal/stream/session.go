@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,6 +53,7 @@ type session struct {
 	tableEnds  []atomic.Int64 // by partition: last table record of the transaction
 	lag        *lagMeter
 	claiming   sync.WaitGroup
+	oldest     atomic.Int64 // time of the oldest record of the last batch, Unix milliseconds
 	begun      time.Time
 }
 
@@ -212,7 +214,7 @@ func (s *session) loop(ctx context.Context) error {
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	defer s.lag.watch(polling)()
-	defer s.r.timers.watch(polling, s.r.Assigned())()
+	defer s.r.timers.watch(polling, s.r.Assigned(), s.reached)()
 	for s.pause(polling) {
 		s.lag.waiting(true)
 		fetches := s.m.tx.PollRecords(polling, s.r.cfg.BatchRecordsMax)
@@ -354,10 +356,13 @@ func (s *session) committed(fetches kgo.Fetches, n int) error {
 	s.r.metrics.committed.Inc()
 	s.r.metrics.duration.Observe(time.Since(s.begun).Seconds())
 	s.r.metrics.add(n, &s.tally)
+	oldest := int64(math.MaxInt64)
+	defer func() { s.oldest.Store(oldest) }()
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		if len(p.Records) == 0 {
 			return
 		}
+		oldest = min(oldest, p.Records[0].Timestamp.UnixMilli())
 		next := p.Records[len(p.Records)-1].Offset + 1
 		s.r.failures.committed(p.Topic, p.Partition, next)
 		s.lag.consumed(p.Topic, p.Partition, next)
@@ -369,6 +374,21 @@ func (s *session) committed(fetches kgo.Fetches, n int) error {
 	}
 	return nil
 }
+
+// reached returns up to which moment the inputs have been handled: the present
+// when nothing waits, else the time of the oldest record of the last batch.
+func (s *session) reached(now time.Time) time.Time {
+	if s.lag.idleFor() >= idleAfter {
+		return now
+	}
+	if oldest := time.UnixMilli(s.oldest.Load()); oldest.Before(now) {
+		return oldest
+	}
+	return now
+}
+
+// idleAfter is how long a fetch waits until nothing waits for the consumer.
+const idleAfter = 100 * time.Millisecond
 
 // fetchError returns what is worth a new session: the client retries the rest.
 func fetchError(fetches kgo.Fetches) error {

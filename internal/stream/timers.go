@@ -15,6 +15,10 @@ import (
 // fast clock); the handler decides by the time in the message. A key stays in
 // the index until its state has moved on, and is sent again with backoff as
 // long as it is there: no deadline is ever lost.
+//
+// A deadline is not yet due while records from before it may still wait in this
+// member's inputs, its answer among them: a member that is behind would otherwise
+// ask again for what it is about to read, and fall further behind.
 type timers struct {
 	r       *Runner
 	emitter *Emitter
@@ -45,8 +49,9 @@ func newTimers(r *Runner) (*timers, error) {
 	return &timers{r: r, emitter: e, armed: map[string]arming{}}, nil
 }
 
-// watch looks for due deadlines until the returned function is called.
-func (t *timers) watch(ctx context.Context, partitions []int32) (stop func()) {
+// watch looks for due deadlines until the returned function is called. reached
+// says up to which moment the inputs have been handled.
+func (t *timers) watch(ctx context.Context, partitions []int32, reached func(now time.Time) time.Time) (stop func()) {
 	if t == nil {
 		return func() {}
 	}
@@ -56,7 +61,8 @@ func (t *timers) watch(ctx context.Context, partitions []int32) (stop func()) {
 		tick := time.NewTicker(t.r.cfg.TimerInterval)
 		defer tick.Stop()
 		for {
-			if err := t.look(t.r.cfg.Clock(), partitions); err != nil {
+			now := t.r.cfg.Clock()
+			if err := t.look(now, reached(now), partitions); err != nil {
 				t.r.cfg.Logger.Warn("timers", "group", t.r.proc.Group.Name, "cause", err)
 			}
 			select {
@@ -69,15 +75,15 @@ func (t *timers) watch(ctx context.Context, partitions []int32) (stop func()) {
 	return func() { cancel(); done.Wait() }
 }
 
-// look sends what is due and not sent lately. What is no longer in the index
-// has moved on and is forgotten.
-func (t *timers) look(now time.Time, partitions []int32) error {
+// look sends what was due at the moment that the inputs have reached and was not
+// sent lately. What is no longer in the index has moved on and is forgotten.
+func (t *timers) look(now, reached time.Time, partitions []int32) error {
 	still := make(map[string]arming, len(t.armed))
 	defer func() { t.armed = still }()
 	var errs []error
 	for _, p := range partitions {
 		n := 0 // sent: those that wait must not keep others from their turn
-		err := t.r.store.Due(t.r.proc.Group.Table.Name, p, now.UnixMilli(), func(key string, deadline int64) bool {
+		err := t.r.store.Due(t.r.proc.Group.Table.Name, p, reached.UnixMilli(), func(key string, deadline int64) bool {
 			a, known := t.armed[key]
 			if !known || a.deadline != deadline {
 				a = arming{deadline: deadline, again: now}

@@ -125,3 +125,29 @@ func TestTimersAreSentAgainUntilTheStateMovesOn(t *testing.T) {
 		t.Fatalf("%d timers, want at least 4", n)
 	}
 }
+
+// A member is ten seconds behind: the answers that its sagas wait for are in its
+// own inputs. Timers for deadlines within those ten seconds would ask for them
+// again and put it further behind; they wait until it has come to them, or until
+// nothing waits any more.
+func TestTimersWaitForWhatIsStillToBeHandled(t *testing.T) {
+	t.Parallel()
+	now := time.UnixMilli(1_000_000)
+	s := &session{lag: &lagMeter{}}
+	if at := s.reached(now); !at.Before(now) {
+		t.Fatalf("a session that has handled nothing has reached %v", at)
+	}
+	s.oldest.Store(now.Add(-10 * time.Second).UnixMilli())
+	if at := s.reached(now); !at.Equal(now.Add(-10 * time.Second)) {
+		t.Fatalf("ten seconds behind, it has reached %v of %v", at, now)
+	}
+	s.oldest.Store(now.Add(time.Minute).UnixMilli()) // a producer's fast clock
+	if at := s.reached(now); !at.Equal(now) {
+		t.Fatalf("records from the future take it to %v of %v", at, now)
+	}
+	s.oldest.Store(0)
+	s.lag.idle.Store(time.Now().Add(-2 * idleAfter).UnixNano())
+	if at := s.reached(now); !at.Equal(now) {
+		t.Fatalf("with nothing waiting it has reached %v of %v", at, now)
+	}
+}
