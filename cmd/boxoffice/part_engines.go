@@ -62,10 +62,14 @@ type clickhouseCommand struct {
 	ChdbLib    string `help:"Path of libchdb, when it is not where 'boxoffice setup' puts it." type:"path" placeholder:"FILE"`
 	MemoryMb   int64  `help:"Most memory that the engine may use, in megabytes." default:"600"`
 	Threads    int    `help:"Threads of one query." default:"2"`
+	Nice       int    `help:"Least niceness (Unix): with 10 its merges and queries make way for everything else." default:"0"`
 }
 
 // Run implements the command.
 func (c *clickhouseCommand) Run(ctx context.Context, env *environment) error {
+	if err := beNice(c.Nice); err != nil {
+		return err
+	}
 	library, err := clickhouse.Locate("", c.ChdbLib)
 	if err != nil {
 		return usagef("%v", err)

@@ -102,6 +102,9 @@ func (s *system) open(ctx context.Context, library string) (err error) {
 	if err := s.ensureTopics(ctx); err != nil {
 		return err
 	}
+	if err := s.startTelemetry(ctx); err != nil {
+		return err
+	}
 	if s.options.processes {
 		return s.startRoleProcesses(ctx)
 	}
@@ -126,7 +129,7 @@ func (s *system) startEngines(ctx context.Context, library string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for name, args := range map[string][]string{
 		"kafka":      {"--dir", s.dir.Kafka(), "--ports", fmt.Sprintf("%d,%d,%d", p.kafka[0], p.kafka[1], p.kafka[2])},
-		"clickhouse": {"--dir", s.dir.ClickHouse(), "--addr", loopback(p.clickhouse), "--chdb-lib", library},
+		"clickhouse": {"--dir", s.dir.ClickHouse(), "--addr", loopback(p.clickhouse), "--chdb-lib", library, "--nice", "10"},
 		"provider": append([]string{"--provider-dir", s.dir.Provider(), "--provider-addr", loopback(p.provider)},
 			s.options.provider...),
 	} {
@@ -237,7 +240,19 @@ func (s *system) startRoles(ctx context.Context) error {
 	return nil
 }
 
-// newServers wires what listens: look-ups, front door and metrics.
+// startTelemetry serves this process's metrics and the readiness of all roles.
+func (s *system) startTelemetry(ctx context.Context) error {
+	metricsListener, err := listen("the metrics", "--metrics-port", loopback(s.options.ports.metrics))
+	if err != nil {
+		return err
+	}
+	telemetry := part{name: "telemetry", ready: func() bool { return true }, run: func(ctx context.Context) error {
+		return serveTelemetry(ctx, metricsListener, s.registry, s.supervisor.States)
+	}}
+	return s.supervisor.Start(ctx, telemetry.service())
+}
+
+// newServers wires the look-ups and the front door.
 func (s *system) newServers(lookups *tables, r *availability.Index) ([]part, error) {
 	p := s.options.ports
 	viewsListener, err := listen("the look-ups", "--views-port", loopback(p.views))
@@ -245,10 +260,6 @@ func (s *system) newServers(lookups *tables, r *availability.Index) ([]part, err
 		return nil, err
 	}
 	ingestListener, err := listen("the front door", "--ingest-port", loopback(p.ingest))
-	if err != nil {
-		return nil, err
-	}
-	metricsListener, err := listen("the metrics", "--metrics-port", loopback(p.metrics))
 	if err != nil {
 		return nil, err
 	}
@@ -263,10 +274,7 @@ func (s *system) newServers(lookups *tables, r *availability.Index) ([]part, err
 	if err != nil {
 		return nil, err
 	}
-	telemetry := part{name: "telemetry", ready: func() bool { return true }, run: func(ctx context.Context) error {
-		return serveTelemetry(ctx, metricsListener, s.registry, s.supervisor.States)
-	}}
-	return []part{server, door, telemetry}, nil
+	return []part{server, door}, nil
 }
 
 // startRoleProcesses starts every role as a child of its own.
