@@ -51,9 +51,8 @@ type Config struct {
 	Rate float64
 	// Door is the way in (Single).
 	Door Door
-	// Connections bounds the requests that are under way at once (256 with a
-	// rate, 32 without one; 4 through the batch door, so that there is something
-	// to put in a batch).
+	// Connections bounds the requests that are under way at once (256; 4 through
+	// the batch door, so that there is something to put in a batch).
 	Connections int
 	// UndecidedMax bounds the registrations that are accepted and undecided, in
 	// a run without a rate (4,000).
@@ -115,14 +114,10 @@ func (c Config) withDefaults() Config {
 	def(&c.Places, 80_000)
 	def(&c.CancelShare, .01)
 	def(&c.Door, Single)
-	switch {
-	case c.Door == Batch:
+	if c.Door == Batch {
 		def(&c.Connections, 4)
-	case c.Rate > 0:
-		def(&c.Connections, 256)
-	default:
-		def(&c.Connections, 32)
 	}
+	def(&c.Connections, 256)
 	def(&c.UndecidedMax, 4_000)
 	def(&c.BatchLinesMax, 200)
 	def(&c.RequestTimeout, 15*time.Second)
