@@ -10,7 +10,7 @@ import (
 
 // saleFlags say how an event is sold out.
 type saleFlags struct {
-	Registrations int     `help:"Requests to send; the event has places for about four fifths of the tickets that they ask for." default:"83334" short:"n"`
+	Registrations int     `help:"Requests to send; the event has places for about four fifths of the tickets that they ask for." default:"83333" short:"n"`
 	Rate          float64 `help:"Requests per second, sent on time whatever comes back; 0 means as fast as the system decides." default:"0"`
 	Door          string  `help:"Way in: single (one request each) or batch (NDJSON)." enum:"single,batch" default:"single"`
 	Free          bool    `help:"Make every ticket free: no payments."`
