@@ -143,8 +143,8 @@ func (s *system) startChild(ctx context.Context, name string, args []string) err
 	started := time.Now()
 	process, err := child.New(child.Spec{
 		Name: name, Args: append(args, s.childArgs(name)...),
-		Logger: s.env.log, Output: s.output, Grace: time.Minute,
-		Ignore: "Logging error to ", // what libchdb says at every start Files: []*os.File{s.dir.Children()},
+		Logger: s.env.log, Output: s.output, Grace: time.Minute, Files: []*os.File{s.dir.Children()},
+		Ignore: "Logging error to ", // what libchdb says at every start
 	})
 	if err != nil {
 		return err
