@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eventpro/boxoffice/internal/stream"
 	"github.com/eventpro/boxoffice/internal/topology"
 	"github.com/eventpro/boxoffice/internal/transition"
+	"github.com/eventpro/boxoffice/internal/wire"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
 )
 
@@ -79,24 +79,7 @@ func (c *Config) handle(state proto.Message, m *transition.Message) (transition.
 // Deadline reads from an encoded Registration when it wants to be woken, in Unix
 // milliseconds; open is false when it waits for nothing. It is field 1, so that
 // the rest need not be decoded.
-func Deadline(value []byte) (unixMillis int64, open bool) {
-	for len(value) > 0 {
-		number, kind, n := protowire.ConsumeTag(value)
-		if n < 0 {
-			return 0, false
-		}
-		value = value[n:]
-		if number == 1 && kind == protowire.VarintType {
-			v, n := protowire.ConsumeVarint(value)
-			return int64(v), n > 0 && int64(v) > 0
-		}
-		if n = protowire.ConsumeFieldValue(number, kind, value); n < 0 {
-			return 0, false
-		}
-		value = value[n:]
-	}
-	return 0, false
-}
+func Deadline(value []byte) (unixMillis int64, open bool) { return wire.Deadline(value) }
 
 // Timer makes the message that wakes a registration.
 func Timer(_ string, now time.Time) proto.Message {
