@@ -95,9 +95,12 @@ type TicketType struct {
 	// block_sizes[n-1] seats, at most 64.
 	BlockSizes []uint32 `protobuf:"varint,6,rep,packed,name=block_sizes,json=blockSizes,proto3" json:"block_sizes,omitempty"`
 	// One byte a block: 0 asked to open, 1 open, 2 asked to close, 3 closed.
-	BlockStates   []byte `protobuf:"bytes,7,opt,name=block_states,json=blockStates,proto3" json:"block_states,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	BlockStates []byte `protobuf:"bytes,7,opt,name=block_states,json=blockStates,proto3" json:"block_states,omitempty"`
+	// Request time of the newest SetCapacity that was accepted: an older one that
+	// comes late, from the retries or redriven, must not undo it.
+	CapacityAskedUnixMs int64 `protobuf:"varint,8,opt,name=capacity_asked_unix_ms,json=capacityAskedUnixMs,proto3" json:"capacity_asked_unix_ms,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *TicketType) Reset() {
@@ -177,6 +180,13 @@ func (x *TicketType) GetBlockStates() []byte {
 		return x.BlockStates
 	}
 	return nil
+}
+
+func (x *TicketType) GetCapacityAskedUnixMs() int64 {
+	if x != nil {
+		return x.CapacityAskedUnixMs
+	}
+	return 0
 }
 
 // Event is the value of catalog-table and of every catalog-events record.
@@ -828,7 +838,7 @@ var File_boxoffice_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_boxoffice_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x1aboxoffice/v1/catalog.proto\x12\fboxoffice.v1\x1a\x19boxoffice/v1/common.proto\"\xe7\x01\n" +
+	"\x1aboxoffice/v1/catalog.proto\x12\fboxoffice.v1\x1a\x19boxoffice/v1/common.proto\"\x9c\x02\n" +
 	"\n" +
 	"TicketType\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -839,7 +849,8 @@ const file_boxoffice_v1_catalog_proto_rawDesc = "" +
 	"\btax_mode\x18\x05 \x01(\x0e2\x15.boxoffice.v1.TaxModeR\ataxMode\x12\x1f\n" +
 	"\vblock_sizes\x18\x06 \x03(\rR\n" +
 	"blockSizes\x12!\n" +
-	"\fblock_states\x18\a \x01(\fR\vblockStates\"\x82\x06\n" +
+	"\fblock_states\x18\a \x01(\fR\vblockStates\x123\n" +
+	"\x16capacity_asked_unix_ms\x18\b \x01(\x03R\x13capacityAskedUnixMs\"\x82\x06\n" +
 	"\x05Event\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\fR\aeventId\x12\x1c\n" +
 	"\torganiser\x18\x02 \x01(\tR\torganiser\x12\x12\n" +

@@ -202,8 +202,10 @@ type GatewayOutcome int32
 const (
 	GatewayOutcome_GATEWAY_OUTCOME_UNSPECIFIED GatewayOutcome = 0
 	GatewayOutcome_GATEWAY_OUTCOME_CAPTURED    GatewayOutcome = 1
-	GatewayOutcome_GATEWAY_OUTCOME_DECLINED    GatewayOutcome = 2
-	GatewayOutcome_GATEWAY_OUTCOME_REFUNDED    GatewayOutcome = 3
+	// No money moved. For a refund only a person says so, of a parked one: it is
+	// asked for anew then.
+	GatewayOutcome_GATEWAY_OUTCOME_DECLINED GatewayOutcome = 2
+	GatewayOutcome_GATEWAY_OUTCOME_REFUNDED GatewayOutcome = 3
 	// Timeout, 5xx, 409 in progress, open breaker, not found: never a refusal.
 	GatewayOutcome_GATEWAY_OUTCOME_UNKNOWN GatewayOutcome = 4
 	// The provider will never accept this request (422): for a person to look at.
@@ -270,9 +272,15 @@ type Refund struct {
 	// Why the money goes back; once parked, why a person must look.
 	Reason string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
 	// How often the gateway was asked; 0 while it waits for its turn.
-	Attempts      uint32 `protobuf:"varint,8,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Attempts uint32 `protobuf:"varint,8,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// The line that is given back whole; 0 when it is all that no other refund
+	// gives back.
+	Line uint32 `protobuf:"varint,9,opt,name=line,proto3" json:"line,omitempty"`
+	// When the refund became known here, the record's time: the date of the
+	// booking, while refunded_at is that of the money. 0 until it is done.
+	BookedAtUnixMs int64 `protobuf:"varint,10,opt,name=booked_at_unix_ms,json=bookedAtUnixMs,proto3" json:"booked_at_unix_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Refund) Reset() {
@@ -361,6 +369,132 @@ func (x *Refund) GetAttempts() uint32 {
 	return 0
 }
 
+func (x *Refund) GetLine() uint32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *Refund) GetBookedAtUnixMs() int64 {
+	if x != nil {
+		return x.BookedAtUnixMs
+	}
+	return 0
+}
+
+// ChargeLine is a line of the order that a charge pays for, so that money can be
+// told apart by what it was paid for without asking the registration.
+type ChargeLine struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Line           uint32                 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
+	TicketType     string                 `protobuf:"bytes,2,opt,name=ticket_type,json=ticketType,proto3" json:"ticket_type,omitempty"`
+	Quantity       uint32                 `protobuf:"varint,3,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	UnitPriceMinor int64                  `protobuf:"varint,4,opt,name=unit_price_minor,json=unitPriceMinor,proto3" json:"unit_price_minor,omitempty"`
+	TaxRateBp      uint32                 `protobuf:"varint,5,opt,name=tax_rate_bp,json=taxRateBp,proto3" json:"tax_rate_bp,omitempty"`
+	TaxMode        TaxMode                `protobuf:"varint,6,opt,name=tax_mode,json=taxMode,proto3,enum=boxoffice.v1.TaxMode" json:"tax_mode,omitempty"`
+	DiscountMinor  int64                  `protobuf:"varint,7,opt,name=discount_minor,json=discountMinor,proto3" json:"discount_minor,omitempty"`
+	// The tax within total_minor.
+	TaxMinor int64 `protobuf:"varint,8,opt,name=tax_minor,json=taxMinor,proto3" json:"tax_minor,omitempty"`
+	// What is paid for the line; the totals of all lines are the charge's amount.
+	TotalMinor    int64 `protobuf:"varint,9,opt,name=total_minor,json=totalMinor,proto3" json:"total_minor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChargeLine) Reset() {
+	*x = ChargeLine{}
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChargeLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChargeLine) ProtoMessage() {}
+
+func (x *ChargeLine) ProtoReflect() protoreflect.Message {
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChargeLine.ProtoReflect.Descriptor instead.
+func (*ChargeLine) Descriptor() ([]byte, []int) {
+	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ChargeLine) GetLine() uint32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *ChargeLine) GetTicketType() string {
+	if x != nil {
+		return x.TicketType
+	}
+	return ""
+}
+
+func (x *ChargeLine) GetQuantity() uint32 {
+	if x != nil {
+		return x.Quantity
+	}
+	return 0
+}
+
+func (x *ChargeLine) GetUnitPriceMinor() int64 {
+	if x != nil {
+		return x.UnitPriceMinor
+	}
+	return 0
+}
+
+func (x *ChargeLine) GetTaxRateBp() uint32 {
+	if x != nil {
+		return x.TaxRateBp
+	}
+	return 0
+}
+
+func (x *ChargeLine) GetTaxMode() TaxMode {
+	if x != nil {
+		return x.TaxMode
+	}
+	return TaxMode_TAX_MODE_UNSPECIFIED
+}
+
+func (x *ChargeLine) GetDiscountMinor() int64 {
+	if x != nil {
+		return x.DiscountMinor
+	}
+	return 0
+}
+
+func (x *ChargeLine) GetTaxMinor() int64 {
+	if x != nil {
+		return x.TaxMinor
+	}
+	return 0
+}
+
+func (x *ChargeLine) GetTotalMinor() int64 {
+	if x != nil {
+		return x.TotalMinor
+	}
+	return 0
+}
+
 // Payment is the value of payments-table and of every payment-events record
 // (which is keyed by registration id).
 type Payment struct {
@@ -394,14 +528,29 @@ type Payment struct {
 	TestMode          bool   `protobuf:"varint,22,opt,name=test_mode,json=testMode,proto3" json:"test_mode,omitempty"`
 	Imported          bool   `protobuf:"varint,23,opt,name=imported,proto3" json:"imported,omitempty"`
 	// Why it is not wanted; once parked, why a person must look.
-	Reason        string `protobuf:"bytes,24,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,24,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When the gateway was asked last, in the payment's own time: a timer's may be
+	// ahead of its record's. 0 in values older than this field.
+	AskedAtUnixMs int64 `protobuf:"varint,25,opt,name=asked_at_unix_ms,json=askedAtUnixMs,proto3" json:"asked_at_unix_ms,omitempty"`
+	// When the capture became known here, the record's time: the date of the
+	// booking, while captured_at is that of the money. It decides the month in
+	// which a correction appears. 0 until it is captured, and in older values.
+	BookedAtUnixMs int64 `protobuf:"varint,26,opt,name=booked_at_unix_ms,json=bookedAtUnixMs,proto3" json:"booked_at_unix_ms,omitempty"`
+	// Name of the payment provider that captured, or declined.
+	Provider string `protobuf:"bytes,27,opt,name=provider,proto3" json:"provider,omitempty"`
+	// What is paid for; empty in older values.
+	Lines []*ChargeLine `protobuf:"bytes,28,rep,name=lines,proto3" json:"lines,omitempty"`
+	// Where it was sold.
+	Channel string `protobuf:"bytes,29,opt,name=channel,proto3" json:"channel,omitempty"`
+	// The region that accepted the order.
+	Region        string `protobuf:"bytes,30,opt,name=region,proto3" json:"region,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Payment) Reset() {
 	*x = Payment{}
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[1]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -413,7 +562,7 @@ func (x *Payment) String() string {
 func (*Payment) ProtoMessage() {}
 
 func (x *Payment) ProtoReflect() protoreflect.Message {
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[1]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -426,7 +575,7 @@ func (x *Payment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payment.ProtoReflect.Descriptor instead.
 func (*Payment) Descriptor() ([]byte, []int) {
-	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{1}
+	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Payment) GetDeadlineUnixMs() int64 {
@@ -597,6 +746,48 @@ func (x *Payment) GetReason() string {
 	return ""
 }
 
+func (x *Payment) GetAskedAtUnixMs() int64 {
+	if x != nil {
+		return x.AskedAtUnixMs
+	}
+	return 0
+}
+
+func (x *Payment) GetBookedAtUnixMs() int64 {
+	if x != nil {
+		return x.BookedAtUnixMs
+	}
+	return 0
+}
+
+func (x *Payment) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *Payment) GetLines() []*ChargeLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *Payment) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *Payment) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
 // PaymentCommand is a record of payment-commands, keyed by payment id.
 type PaymentCommand struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -609,6 +800,7 @@ type PaymentCommand struct {
 	//	*PaymentCommand_Charge
 	//	*PaymentCommand_Refund
 	//	*PaymentCommand_Cancel
+	//	*PaymentCommand_Retry
 	Command       isPaymentCommand_Command `protobuf_oneof:"command"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -616,7 +808,7 @@ type PaymentCommand struct {
 
 func (x *PaymentCommand) Reset() {
 	*x = PaymentCommand{}
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[2]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +820,7 @@ func (x *PaymentCommand) String() string {
 func (*PaymentCommand) ProtoMessage() {}
 
 func (x *PaymentCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[2]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +833,7 @@ func (x *PaymentCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentCommand.ProtoReflect.Descriptor instead.
 func (*PaymentCommand) Descriptor() ([]byte, []int) {
-	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{2}
+	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PaymentCommand) GetPaymentId() []byte {
@@ -706,6 +898,15 @@ func (x *PaymentCommand) GetCancel() *CancelPayment {
 	return nil
 }
 
+func (x *PaymentCommand) GetRetry() *RetryPayment {
+	if x != nil {
+		if x, ok := x.Command.(*PaymentCommand_Retry); ok {
+			return x.Retry
+		}
+	}
+	return nil
+}
+
 type isPaymentCommand_Command interface {
 	isPaymentCommand_Command()
 }
@@ -722,27 +923,40 @@ type PaymentCommand_Cancel struct {
 	Cancel *CancelPayment `protobuf:"bytes,12,opt,name=cancel,proto3,oneof"`
 }
 
+type PaymentCommand_Retry struct {
+	Retry *RetryPayment `protobuf:"bytes,13,opt,name=retry,proto3,oneof"`
+}
+
 func (*PaymentCommand_Charge) isPaymentCommand_Command() {}
 
 func (*PaymentCommand_Refund) isPaymentCommand_Command() {}
 
 func (*PaymentCommand_Cancel) isPaymentCommand_Command() {}
 
+func (*PaymentCommand_Retry) isPaymentCommand_Command() {}
+
 // Charge asks for money.
 type Charge struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	AmountMinor   int64                  `protobuf:"varint,1,opt,name=amount_minor,json=amountMinor,proto3" json:"amount_minor,omitempty"`
-	Currency      string                 `protobuf:"bytes,2,opt,name=currency,proto3" json:"currency,omitempty"`
-	Method        string                 `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
-	TestMode      bool                   `protobuf:"varint,4,opt,name=test_mode,json=testMode,proto3" json:"test_mode,omitempty"`
-	Imported      bool                   `protobuf:"varint,5,opt,name=imported,proto3" json:"imported,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	AmountMinor int64                  `protobuf:"varint,1,opt,name=amount_minor,json=amountMinor,proto3" json:"amount_minor,omitempty"`
+	Currency    string                 `protobuf:"bytes,2,opt,name=currency,proto3" json:"currency,omitempty"`
+	Method      string                 `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
+	TestMode    bool                   `protobuf:"varint,4,opt,name=test_mode,json=testMode,proto3" json:"test_mode,omitempty"`
+	Imported    bool                   `protobuf:"varint,5,opt,name=imported,proto3" json:"imported,omitempty"`
+	// What is paid for.
+	Lines   []*ChargeLine `protobuf:"bytes,6,rep,name=lines,proto3" json:"lines,omitempty"`
+	Channel string        `protobuf:"bytes,7,opt,name=channel,proto3" json:"channel,omitempty"`
+	Region  string        `protobuf:"bytes,8,opt,name=region,proto3" json:"region,omitempty"`
+	// Set exactly when imported: what moved elsewhere. It is written down, and no
+	// provider is asked for anything.
+	ImportedMoney *ImportedMoney `protobuf:"bytes,9,opt,name=imported_money,json=importedMoney,proto3" json:"imported_money,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Charge) Reset() {
 	*x = Charge{}
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[3]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +968,7 @@ func (x *Charge) String() string {
 func (*Charge) ProtoMessage() {}
 
 func (x *Charge) ProtoReflect() protoreflect.Message {
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[3]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +981,7 @@ func (x *Charge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Charge.ProtoReflect.Descriptor instead.
 func (*Charge) Descriptor() ([]byte, []int) {
-	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{3}
+	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Charge) GetAmountMinor() int64 {
@@ -805,19 +1019,210 @@ func (x *Charge) GetImported() bool {
 	return false
 }
 
+func (x *Charge) GetLines() []*ChargeLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *Charge) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *Charge) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Charge) GetImportedMoney() *ImportedMoney {
+	if x != nil {
+		return x.ImportedMoney
+	}
+	return nil
+}
+
+// ImportedMoney is money that a provider of the system that an order comes from
+// has moved, in the past: it is in that provider's books and not in ours.
+type ImportedMoney struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of that provider, or of the system; a slug.
+	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	// Its id of the charge; the order's id where it tells none.
+	Reference     string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	CapturedMinor int64  `protobuf:"varint,3,opt,name=captured_minor,json=capturedMinor,proto3" json:"captured_minor,omitempty"`
+	FeeMinor      int64  `protobuf:"varint,4,opt,name=fee_minor,json=feeMinor,proto3" json:"fee_minor,omitempty"`
+	// The day of the money, and of the booking: an import brings the books of the
+	// past along, it makes no new ones.
+	CapturedAtUnixMs int64 `protobuf:"varint,5,opt,name=captured_at_unix_ms,json=capturedAtUnixMs,proto3" json:"captured_at_unix_ms,omitempty"`
+	// In the order of their refund ids, which are UUIDv5(payment, index).
+	Refunds       []*ImportedRefund `protobuf:"bytes,6,rep,name=refunds,proto3" json:"refunds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportedMoney) Reset() {
+	*x = ImportedMoney{}
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportedMoney) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportedMoney) ProtoMessage() {}
+
+func (x *ImportedMoney) ProtoReflect() protoreflect.Message {
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportedMoney.ProtoReflect.Descriptor instead.
+func (*ImportedMoney) Descriptor() ([]byte, []int) {
+	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ImportedMoney) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *ImportedMoney) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ImportedMoney) GetCapturedMinor() int64 {
+	if x != nil {
+		return x.CapturedMinor
+	}
+	return 0
+}
+
+func (x *ImportedMoney) GetFeeMinor() int64 {
+	if x != nil {
+		return x.FeeMinor
+	}
+	return 0
+}
+
+func (x *ImportedMoney) GetCapturedAtUnixMs() int64 {
+	if x != nil {
+		return x.CapturedAtUnixMs
+	}
+	return 0
+}
+
+func (x *ImportedMoney) GetRefunds() []*ImportedRefund {
+	if x != nil {
+		return x.Refunds
+	}
+	return nil
+}
+
+// ImportedRefund is money that was given back elsewhere, in the past.
+type ImportedRefund struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	AmountMinor int64                  `protobuf:"varint,1,opt,name=amount_minor,json=amountMinor,proto3" json:"amount_minor,omitempty"`
+	// The line that was given back whole; 0 for any other amount.
+	Line             uint32 `protobuf:"varint,2,opt,name=line,proto3" json:"line,omitempty"`
+	Reference        string `protobuf:"bytes,3,opt,name=reference,proto3" json:"reference,omitempty"`
+	RefundedAtUnixMs int64  `protobuf:"varint,4,opt,name=refunded_at_unix_ms,json=refundedAtUnixMs,proto3" json:"refunded_at_unix_ms,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ImportedRefund) Reset() {
+	*x = ImportedRefund{}
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportedRefund) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportedRefund) ProtoMessage() {}
+
+func (x *ImportedRefund) ProtoReflect() protoreflect.Message {
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportedRefund.ProtoReflect.Descriptor instead.
+func (*ImportedRefund) Descriptor() ([]byte, []int) {
+	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ImportedRefund) GetAmountMinor() int64 {
+	if x != nil {
+		return x.AmountMinor
+	}
+	return 0
+}
+
+func (x *ImportedRefund) GetLine() uint32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *ImportedRefund) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ImportedRefund) GetRefundedAtUnixMs() int64 {
+	if x != nil {
+		return x.RefundedAtUnixMs
+	}
+	return 0
+}
+
 // RefundPayment gives back a part of a captured payment.
 type RefundPayment struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RefundId      []byte                 `protobuf:"bytes,1,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
-	AmountMinor   int64                  `protobuf:"varint,2,opt,name=amount_minor,json=amountMinor,proto3" json:"amount_minor,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	RefundId    []byte                 `protobuf:"bytes,1,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
+	AmountMinor int64                  `protobuf:"varint,2,opt,name=amount_minor,json=amountMinor,proto3" json:"amount_minor,omitempty"`
+	Reason      string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The line that is given back whole; 0 for all that is left.
+	Line          uint32 `protobuf:"varint,4,opt,name=line,proto3" json:"line,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RefundPayment) Reset() {
 	*x = RefundPayment{}
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[4]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -829,7 +1234,7 @@ func (x *RefundPayment) String() string {
 func (*RefundPayment) ProtoMessage() {}
 
 func (x *RefundPayment) ProtoReflect() protoreflect.Message {
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[4]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -842,7 +1247,7 @@ func (x *RefundPayment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundPayment.ProtoReflect.Descriptor instead.
 func (*RefundPayment) Descriptor() ([]byte, []int) {
-	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{4}
+	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RefundPayment) GetRefundId() []byte {
@@ -866,6 +1271,13 @@ func (x *RefundPayment) GetReason() string {
 	return ""
 }
 
+func (x *RefundPayment) GetLine() uint32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
 // CancelPayment says that nobody wants the charge any more: what is not
 // captured is cancelled, what is captured is given back in full.
 type CancelPayment struct {
@@ -877,7 +1289,7 @@ type CancelPayment struct {
 
 func (x *CancelPayment) Reset() {
 	*x = CancelPayment{}
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[5]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -889,7 +1301,7 @@ func (x *CancelPayment) String() string {
 func (*CancelPayment) ProtoMessage() {}
 
 func (x *CancelPayment) ProtoReflect() protoreflect.Message {
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[5]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -902,7 +1314,7 @@ func (x *CancelPayment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelPayment.ProtoReflect.Descriptor instead.
 func (*CancelPayment) Descriptor() ([]byte, []int) {
-	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{5}
+	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CancelPayment) GetReason() string {
@@ -910,6 +1322,64 @@ func (x *CancelPayment) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+// RetryPayment is a person's: ask the provider at once for what the payment
+// waits for, also when it was parked. It repeats the charge or refund while the
+// provider keeps its key, and only queries later.
+type RetryPayment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The refund; empty for the charge.
+	RefundId []byte `protobuf:"bytes,1,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
+	// The last attempt that the person saw, so that a repeated command changes
+	// nothing.
+	Attempt       uint32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryPayment) Reset() {
+	*x = RetryPayment{}
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryPayment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryPayment) ProtoMessage() {}
+
+func (x *RetryPayment) ProtoReflect() protoreflect.Message {
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryPayment.ProtoReflect.Descriptor instead.
+func (*RetryPayment) Descriptor() ([]byte, []int) {
+	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RetryPayment) GetRefundId() []byte {
+	if x != nil {
+		return x.RefundId
+	}
+	return nil
+}
+
+func (x *RetryPayment) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
 }
 
 // GatewayRequest is a record of gateway-requests, keyed by payment id.
@@ -937,7 +1407,7 @@ type GatewayRequest struct {
 
 func (x *GatewayRequest) Reset() {
 	*x = GatewayRequest{}
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[6]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -949,7 +1419,7 @@ func (x *GatewayRequest) String() string {
 func (*GatewayRequest) ProtoMessage() {}
 
 func (x *GatewayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[6]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -962,7 +1432,7 @@ func (x *GatewayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayRequest.ProtoReflect.Descriptor instead.
 func (*GatewayRequest) Descriptor() ([]byte, []int) {
-	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{6}
+	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GatewayRequest) GetPaymentId() []byte {
@@ -1056,15 +1526,17 @@ type GatewayResult struct {
 	ProviderTimeUnixMs int64  `protobuf:"varint,8,opt,name=provider_time_unix_ms,json=providerTimeUnixMs,proto3" json:"provider_time_unix_ms,omitempty"`
 	DeclineCode        string `protobuf:"bytes,9,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
 	// For people: what went wrong.
-	Detail        string `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
-	Attempt       uint32 `protobuf:"varint,11,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Detail  string `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
+	Attempt uint32 `protobuf:"varint,11,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Name of the payment provider.
+	Provider      string `protobuf:"bytes,12,opt,name=provider,proto3" json:"provider,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GatewayResult) Reset() {
 	*x = GatewayResult{}
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[7]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1548,7 @@ func (x *GatewayResult) String() string {
 func (*GatewayResult) ProtoMessage() {}
 
 func (x *GatewayResult) ProtoReflect() protoreflect.Message {
-	mi := &file_boxoffice_v1_payment_proto_msgTypes[7]
+	mi := &file_boxoffice_v1_payment_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1561,7 @@ func (x *GatewayResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayResult.ProtoReflect.Descriptor instead.
 func (*GatewayResult) Descriptor() ([]byte, []int) {
-	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{7}
+	return file_boxoffice_v1_payment_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GatewayResult) GetPaymentId() []byte {
@@ -1169,11 +1641,18 @@ func (x *GatewayResult) GetAttempt() uint32 {
 	return 0
 }
 
+func (x *GatewayResult) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
 var File_boxoffice_v1_payment_proto protoreflect.FileDescriptor
 
 const file_boxoffice_v1_payment_proto_rawDesc = "" +
 	"\n" +
-	"\x1aboxoffice/v1/payment.proto\x12\fboxoffice.v1\"\xbf\x02\n" +
+	"\x1aboxoffice/v1/payment.proto\x12\fboxoffice.v1\x1a\x19boxoffice/v1/common.proto\"\xfe\x02\n" +
 	"\x06Refund\x12\x1b\n" +
 	"\trefund_id\x18\x01 \x01(\fR\brefundId\x12!\n" +
 	"\famount_minor\x18\x02 \x01(\x03R\vamountMinor\x122\n" +
@@ -1182,7 +1661,23 @@ const file_boxoffice_v1_payment_proto_rawDesc = "" +
 	"\x13refunded_at_unix_ms\x18\x05 \x01(\x03R\x10refundedAtUnixMs\x12/\n" +
 	"\x14requested_at_unix_ms\x18\x06 \x01(\x03R\x11requestedAtUnixMs\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x1a\n" +
-	"\battempts\x18\b \x01(\rR\battempts\"\xdd\x06\n" +
+	"\battempts\x18\b \x01(\rR\battempts\x12\x12\n" +
+	"\x04line\x18\t \x01(\rR\x04line\x12)\n" +
+	"\x11booked_at_unix_ms\x18\n" +
+	" \x01(\x03R\x0ebookedAtUnixMs\"\xbe\x02\n" +
+	"\n" +
+	"ChargeLine\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\rR\x04line\x12\x1f\n" +
+	"\vticket_type\x18\x02 \x01(\tR\n" +
+	"ticketType\x12\x1a\n" +
+	"\bquantity\x18\x03 \x01(\rR\bquantity\x12(\n" +
+	"\x10unit_price_minor\x18\x04 \x01(\x03R\x0eunitPriceMinor\x12\x1e\n" +
+	"\vtax_rate_bp\x18\x05 \x01(\rR\ttaxRateBp\x120\n" +
+	"\btax_mode\x18\x06 \x01(\x0e2\x15.boxoffice.v1.TaxModeR\ataxMode\x12%\n" +
+	"\x0ediscount_minor\x18\a \x01(\x03R\rdiscountMinor\x12\x1b\n" +
+	"\ttax_minor\x18\b \x01(\x03R\btaxMinor\x12\x1f\n" +
+	"\vtotal_minor\x18\t \x01(\x03R\n" +
+	"totalMinor\"\xaf\b\n" +
 	"\aPayment\x12(\n" +
 	"\x10deadline_unix_ms\x18\x01 \x01(\x03R\x0edeadlineUnixMs\x12\x1d\n" +
 	"\n" +
@@ -1209,7 +1704,13 @@ const file_boxoffice_v1_payment_proto_rawDesc = "" +
 	"\x12changed_at_unix_ms\x18\x15 \x01(\x03R\x0fchangedAtUnixMs\x12\x1b\n" +
 	"\ttest_mode\x18\x16 \x01(\bR\btestMode\x12\x1a\n" +
 	"\bimported\x18\x17 \x01(\bR\bimported\x12\x16\n" +
-	"\x06reason\x18\x18 \x01(\tR\x06reason\"\xba\x02\n" +
+	"\x06reason\x18\x18 \x01(\tR\x06reason\x12'\n" +
+	"\x10asked_at_unix_ms\x18\x19 \x01(\x03R\raskedAtUnixMs\x12)\n" +
+	"\x11booked_at_unix_ms\x18\x1a \x01(\x03R\x0ebookedAtUnixMs\x12\x1a\n" +
+	"\bprovider\x18\x1b \x01(\tR\bprovider\x12.\n" +
+	"\x05lines\x18\x1c \x03(\v2\x18.boxoffice.v1.ChargeLineR\x05lines\x12\x18\n" +
+	"\achannel\x18\x1d \x01(\tR\achannel\x12\x16\n" +
+	"\x06region\x18\x1e \x01(\tR\x06region\"\xee\x02\n" +
 	"\x0ePaymentCommand\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\fR\tpaymentId\x12'\n" +
@@ -1219,20 +1720,41 @@ const file_boxoffice_v1_payment_proto_rawDesc = "" +
 	"\x06charge\x18\n" +
 	" \x01(\v2\x14.boxoffice.v1.ChargeH\x00R\x06charge\x125\n" +
 	"\x06refund\x18\v \x01(\v2\x1b.boxoffice.v1.RefundPaymentH\x00R\x06refund\x125\n" +
-	"\x06cancel\x18\f \x01(\v2\x1b.boxoffice.v1.CancelPaymentH\x00R\x06cancelB\t\n" +
-	"\acommand\"\x98\x01\n" +
+	"\x06cancel\x18\f \x01(\v2\x1b.boxoffice.v1.CancelPaymentH\x00R\x06cancel\x122\n" +
+	"\x05retry\x18\r \x01(\v2\x1a.boxoffice.v1.RetryPaymentH\x00R\x05retryB\t\n" +
+	"\acommand\"\xbe\x02\n" +
 	"\x06Charge\x12!\n" +
 	"\famount_minor\x18\x01 \x01(\x03R\vamountMinor\x12\x1a\n" +
 	"\bcurrency\x18\x02 \x01(\tR\bcurrency\x12\x16\n" +
 	"\x06method\x18\x03 \x01(\tR\x06method\x12\x1b\n" +
 	"\ttest_mode\x18\x04 \x01(\bR\btestMode\x12\x1a\n" +
-	"\bimported\x18\x05 \x01(\bR\bimported\"g\n" +
+	"\bimported\x18\x05 \x01(\bR\bimported\x12.\n" +
+	"\x05lines\x18\x06 \x03(\v2\x18.boxoffice.v1.ChargeLineR\x05lines\x12\x18\n" +
+	"\achannel\x18\a \x01(\tR\achannel\x12\x16\n" +
+	"\x06region\x18\b \x01(\tR\x06region\x12B\n" +
+	"\x0eimported_money\x18\t \x01(\v2\x1b.boxoffice.v1.ImportedMoneyR\rimportedMoney\"\xf4\x01\n" +
+	"\rImportedMoney\x12\x1a\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12%\n" +
+	"\x0ecaptured_minor\x18\x03 \x01(\x03R\rcapturedMinor\x12\x1b\n" +
+	"\tfee_minor\x18\x04 \x01(\x03R\bfeeMinor\x12-\n" +
+	"\x13captured_at_unix_ms\x18\x05 \x01(\x03R\x10capturedAtUnixMs\x126\n" +
+	"\arefunds\x18\x06 \x03(\v2\x1c.boxoffice.v1.ImportedRefundR\arefunds\"\x94\x01\n" +
+	"\x0eImportedRefund\x12!\n" +
+	"\famount_minor\x18\x01 \x01(\x03R\vamountMinor\x12\x12\n" +
+	"\x04line\x18\x02 \x01(\rR\x04line\x12\x1c\n" +
+	"\treference\x18\x03 \x01(\tR\treference\x12-\n" +
+	"\x13refunded_at_unix_ms\x18\x04 \x01(\x03R\x10refundedAtUnixMs\"{\n" +
 	"\rRefundPayment\x12\x1b\n" +
 	"\trefund_id\x18\x01 \x01(\fR\brefundId\x12!\n" +
 	"\famount_minor\x18\x02 \x01(\x03R\vamountMinor\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"'\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04line\x18\x04 \x01(\rR\x04line\"'\n" +
 	"\rCancelPayment\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x9d\x03\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"E\n" +
+	"\fRetryPayment\x12\x1b\n" +
+	"\trefund_id\x18\x01 \x01(\fR\brefundId\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\rR\aattempt\"\x9d\x03\n" +
 	"\x0eGatewayRequest\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\fR\tpaymentId\x12<\n" +
@@ -1246,7 +1768,7 @@ const file_boxoffice_v1_payment_proto_rawDesc = "" +
 	"\bevent_id\x18\t \x01(\fR\aeventId\x12\x1b\n" +
 	"\ttest_mode\x18\n" +
 	" \x01(\bR\btestMode\x12-\n" +
-	"\x13key_expires_unix_ms\x18\v \x01(\x03R\x10keyExpiresUnixMs\"\xc4\x03\n" +
+	"\x13key_expires_unix_ms\x18\v \x01(\x03R\x10keyExpiresUnixMs\"\xe0\x03\n" +
 	"\rGatewayResult\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\fR\tpaymentId\x12<\n" +
@@ -1260,7 +1782,8 @@ const file_boxoffice_v1_payment_proto_rawDesc = "" +
 	"\fdecline_code\x18\t \x01(\tR\vdeclineCode\x12\x16\n" +
 	"\x06detail\x18\n" +
 	" \x01(\tR\x06detail\x12\x18\n" +
-	"\aattempt\x18\v \x01(\rR\aattempt*\xdb\x01\n" +
+	"\aattempt\x18\v \x01(\rR\aattempt\x12\x1a\n" +
+	"\bprovider\x18\f \x01(\tR\bprovider*\xdb\x01\n" +
 	"\rPaymentStatus\x12\x1e\n" +
 	"\x1aPAYMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16PAYMENT_STATUS_PENDING\x10\x01\x12\x1b\n" +
@@ -1300,36 +1823,47 @@ func file_boxoffice_v1_payment_proto_rawDescGZIP() []byte {
 }
 
 var file_boxoffice_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_boxoffice_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_boxoffice_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_boxoffice_v1_payment_proto_goTypes = []any{
 	(PaymentStatus)(0),     // 0: boxoffice.v1.PaymentStatus
 	(RefundStatus)(0),      // 1: boxoffice.v1.RefundStatus
 	(GatewayOperation)(0),  // 2: boxoffice.v1.GatewayOperation
 	(GatewayOutcome)(0),    // 3: boxoffice.v1.GatewayOutcome
 	(*Refund)(nil),         // 4: boxoffice.v1.Refund
-	(*Payment)(nil),        // 5: boxoffice.v1.Payment
-	(*PaymentCommand)(nil), // 6: boxoffice.v1.PaymentCommand
-	(*Charge)(nil),         // 7: boxoffice.v1.Charge
-	(*RefundPayment)(nil),  // 8: boxoffice.v1.RefundPayment
-	(*CancelPayment)(nil),  // 9: boxoffice.v1.CancelPayment
-	(*GatewayRequest)(nil), // 10: boxoffice.v1.GatewayRequest
-	(*GatewayResult)(nil),  // 11: boxoffice.v1.GatewayResult
+	(*ChargeLine)(nil),     // 5: boxoffice.v1.ChargeLine
+	(*Payment)(nil),        // 6: boxoffice.v1.Payment
+	(*PaymentCommand)(nil), // 7: boxoffice.v1.PaymentCommand
+	(*Charge)(nil),         // 8: boxoffice.v1.Charge
+	(*ImportedMoney)(nil),  // 9: boxoffice.v1.ImportedMoney
+	(*ImportedRefund)(nil), // 10: boxoffice.v1.ImportedRefund
+	(*RefundPayment)(nil),  // 11: boxoffice.v1.RefundPayment
+	(*CancelPayment)(nil),  // 12: boxoffice.v1.CancelPayment
+	(*RetryPayment)(nil),   // 13: boxoffice.v1.RetryPayment
+	(*GatewayRequest)(nil), // 14: boxoffice.v1.GatewayRequest
+	(*GatewayResult)(nil),  // 15: boxoffice.v1.GatewayResult
+	(TaxMode)(0),           // 16: boxoffice.v1.TaxMode
 }
 var file_boxoffice_v1_payment_proto_depIdxs = []int32{
-	1, // 0: boxoffice.v1.Refund.status:type_name -> boxoffice.v1.RefundStatus
-	0, // 1: boxoffice.v1.Payment.status:type_name -> boxoffice.v1.PaymentStatus
-	4, // 2: boxoffice.v1.Payment.refunds:type_name -> boxoffice.v1.Refund
-	7, // 3: boxoffice.v1.PaymentCommand.charge:type_name -> boxoffice.v1.Charge
-	8, // 4: boxoffice.v1.PaymentCommand.refund:type_name -> boxoffice.v1.RefundPayment
-	9, // 5: boxoffice.v1.PaymentCommand.cancel:type_name -> boxoffice.v1.CancelPayment
-	2, // 6: boxoffice.v1.GatewayRequest.operation:type_name -> boxoffice.v1.GatewayOperation
-	2, // 7: boxoffice.v1.GatewayResult.operation:type_name -> boxoffice.v1.GatewayOperation
-	3, // 8: boxoffice.v1.GatewayResult.outcome:type_name -> boxoffice.v1.GatewayOutcome
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	1,  // 0: boxoffice.v1.Refund.status:type_name -> boxoffice.v1.RefundStatus
+	16, // 1: boxoffice.v1.ChargeLine.tax_mode:type_name -> boxoffice.v1.TaxMode
+	0,  // 2: boxoffice.v1.Payment.status:type_name -> boxoffice.v1.PaymentStatus
+	4,  // 3: boxoffice.v1.Payment.refunds:type_name -> boxoffice.v1.Refund
+	5,  // 4: boxoffice.v1.Payment.lines:type_name -> boxoffice.v1.ChargeLine
+	8,  // 5: boxoffice.v1.PaymentCommand.charge:type_name -> boxoffice.v1.Charge
+	11, // 6: boxoffice.v1.PaymentCommand.refund:type_name -> boxoffice.v1.RefundPayment
+	12, // 7: boxoffice.v1.PaymentCommand.cancel:type_name -> boxoffice.v1.CancelPayment
+	13, // 8: boxoffice.v1.PaymentCommand.retry:type_name -> boxoffice.v1.RetryPayment
+	5,  // 9: boxoffice.v1.Charge.lines:type_name -> boxoffice.v1.ChargeLine
+	9,  // 10: boxoffice.v1.Charge.imported_money:type_name -> boxoffice.v1.ImportedMoney
+	10, // 11: boxoffice.v1.ImportedMoney.refunds:type_name -> boxoffice.v1.ImportedRefund
+	2,  // 12: boxoffice.v1.GatewayRequest.operation:type_name -> boxoffice.v1.GatewayOperation
+	2,  // 13: boxoffice.v1.GatewayResult.operation:type_name -> boxoffice.v1.GatewayOperation
+	3,  // 14: boxoffice.v1.GatewayResult.outcome:type_name -> boxoffice.v1.GatewayOutcome
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_boxoffice_v1_payment_proto_init() }
@@ -1337,10 +1871,12 @@ func file_boxoffice_v1_payment_proto_init() {
 	if File_boxoffice_v1_payment_proto != nil {
 		return
 	}
-	file_boxoffice_v1_payment_proto_msgTypes[2].OneofWrappers = []any{
+	file_boxoffice_v1_common_proto_init()
+	file_boxoffice_v1_payment_proto_msgTypes[3].OneofWrappers = []any{
 		(*PaymentCommand_Charge)(nil),
 		(*PaymentCommand_Refund)(nil),
 		(*PaymentCommand_Cancel)(nil),
+		(*PaymentCommand_Retry)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1348,7 +1884,7 @@ func file_boxoffice_v1_payment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_boxoffice_v1_payment_proto_rawDesc), len(file_boxoffice_v1_payment_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   8,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

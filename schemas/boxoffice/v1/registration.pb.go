@@ -234,7 +234,7 @@ type Line struct {
 	// What the attendee pays for the line: price x quantity - discount, plus the
 	// tax when it is on top.
 	TotalMinor int64 `protobuf:"varint,9,opt,name=total_minor,json=totalMinor,proto3" json:"total_minor,omitempty"`
-	// Cancelled after it was confirmed.
+	// Cancelled after it was confirmed; in an import also before it came here.
 	Cancelled     bool `protobuf:"varint,10,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -574,10 +574,12 @@ func (x *PaymentState) GetDeclineCode() string {
 
 // RefundState is one refund that the registration asked for.
 type RefundState struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RefundId      []byte                 `protobuf:"bytes,1,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
-	AmountMinor   int64                  `protobuf:"varint,2,opt,name=amount_minor,json=amountMinor,proto3" json:"amount_minor,omitempty"`
-	Done          bool                   `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	RefundId    []byte                 `protobuf:"bytes,1,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
+	AmountMinor int64                  `protobuf:"varint,2,opt,name=amount_minor,json=amountMinor,proto3" json:"amount_minor,omitempty"`
+	Done        bool                   `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
+	// The line that is given back; 0 in older values.
+	Line          uint32 `protobuf:"varint,4,opt,name=line,proto3" json:"line,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -631,6 +633,13 @@ func (x *RefundState) GetDone() bool {
 		return x.Done
 	}
 	return false
+}
+
+func (x *RefundState) GetLine() uint32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
 }
 
 // Registration is the value of registrations-table and of every
@@ -689,7 +698,9 @@ type Registration struct {
 	// Deadline of the whole order (request time + hold timeout).
 	ExpiresAtUnixMs int64 `protobuf:"varint,36,opt,name=expires_at_unix_ms,json=expiresAtUnixMs,proto3" json:"expires_at_unix_ms,omitempty"`
 	// Key id of the sealed personal data, see AttendeeUpdate.
-	KeyId         string `protobuf:"bytes,37,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	KeyId string `protobuf:"bytes,37,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// Where an imported registration was sold; set exactly when imported.
+	ImportedOrder *ImportedOrder `protobuf:"bytes,38,opt,name=imported_order,json=importedOrder,proto3" json:"imported_order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -983,6 +994,95 @@ func (x *Registration) GetKeyId() string {
 	return ""
 }
 
+func (x *Registration) GetImportedOrder() *ImportedOrder {
+	if x != nil {
+		return x.ImportedOrder
+	}
+	return nil
+}
+
+// ImportedOrder is an order that was sold and paid for in another system. Here it
+// only takes its seats; what was decided about it and its money was decided there.
+type ImportedOrder struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of that system; a slug.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// The order's id in it.
+	Reference         string `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	ConfirmedAtUnixMs int64  `protobuf:"varint,3,opt,name=confirmed_at_unix_ms,json=confirmedAtUnixMs,proto3" json:"confirmed_at_unix_ms,omitempty"`
+	// When the last of its lines was cancelled there; 0 while any of them stands.
+	CancelledAtUnixMs int64 `protobuf:"varint,4,opt,name=cancelled_at_unix_ms,json=cancelledAtUnixMs,proto3" json:"cancelled_at_unix_ms,omitempty"`
+	// Unset when the order was free.
+	Money         *ImportedMoney `protobuf:"bytes,5,opt,name=money,proto3" json:"money,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportedOrder) Reset() {
+	*x = ImportedOrder{}
+	mi := &file_boxoffice_v1_registration_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportedOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportedOrder) ProtoMessage() {}
+
+func (x *ImportedOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_boxoffice_v1_registration_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportedOrder.ProtoReflect.Descriptor instead.
+func (*ImportedOrder) Descriptor() ([]byte, []int) {
+	return file_boxoffice_v1_registration_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ImportedOrder) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ImportedOrder) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ImportedOrder) GetConfirmedAtUnixMs() int64 {
+	if x != nil {
+		return x.ConfirmedAtUnixMs
+	}
+	return 0
+}
+
+func (x *ImportedOrder) GetCancelledAtUnixMs() int64 {
+	if x != nil {
+		return x.CancelledAtUnixMs
+	}
+	return 0
+}
+
+func (x *ImportedOrder) GetMoney() *ImportedMoney {
+	if x != nil {
+		return x.Money
+	}
+	return nil
+}
+
 // RegistrationCommand is a record of registration-commands, keyed by
 // registration id. Ingest has resolved everything that a decision needs.
 type RegistrationCommand struct {
@@ -1003,7 +1103,7 @@ type RegistrationCommand struct {
 
 func (x *RegistrationCommand) Reset() {
 	*x = RegistrationCommand{}
-	mi := &file_boxoffice_v1_registration_proto_msgTypes[5]
+	mi := &file_boxoffice_v1_registration_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1115,7 @@ func (x *RegistrationCommand) String() string {
 func (*RegistrationCommand) ProtoMessage() {}
 
 func (x *RegistrationCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_boxoffice_v1_registration_proto_msgTypes[5]
+	mi := &file_boxoffice_v1_registration_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1128,7 @@ func (x *RegistrationCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegistrationCommand.ProtoReflect.Descriptor instead.
 func (*RegistrationCommand) Descriptor() ([]byte, []int) {
-	return file_boxoffice_v1_registration_proto_rawDescGZIP(), []int{5}
+	return file_boxoffice_v1_registration_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RegistrationCommand) GetRegistrationId() []byte {
@@ -1122,14 +1222,16 @@ type Register struct {
 	MaxPerAttendee uint32 `protobuf:"varint,14,opt,name=max_per_attendee,json=maxPerAttendee,proto3" json:"max_per_attendee,omitempty"`
 	// A refusal that ingest already knows (for example sale_not_started): the
 	// command is recorded and answered by the look-up like any other.
-	Refused       string `protobuf:"bytes,15,opt,name=refused,proto3" json:"refused,omitempty"`
+	Refused string `protobuf:"bytes,15,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Set exactly when imported. Lines may be cancelled from the start then.
+	ImportedOrder *ImportedOrder `protobuf:"bytes,16,opt,name=imported_order,json=importedOrder,proto3" json:"imported_order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Register) Reset() {
 	*x = Register{}
-	mi := &file_boxoffice_v1_registration_proto_msgTypes[6]
+	mi := &file_boxoffice_v1_registration_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1141,7 +1243,7 @@ func (x *Register) String() string {
 func (*Register) ProtoMessage() {}
 
 func (x *Register) ProtoReflect() protoreflect.Message {
-	mi := &file_boxoffice_v1_registration_proto_msgTypes[6]
+	mi := &file_boxoffice_v1_registration_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1154,7 +1256,7 @@ func (x *Register) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Register.ProtoReflect.Descriptor instead.
 func (*Register) Descriptor() ([]byte, []int) {
-	return file_boxoffice_v1_registration_proto_rawDescGZIP(), []int{6}
+	return file_boxoffice_v1_registration_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Register) GetEventId() []byte {
@@ -1262,6 +1364,13 @@ func (x *Register) GetRefused() string {
 	return ""
 }
 
+func (x *Register) GetImportedOrder() *ImportedOrder {
+	if x != nil {
+		return x.ImportedOrder
+	}
+	return nil
+}
+
 // CancelRegistration cancels a registration, whole or by line.
 type CancelRegistration struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1274,7 +1383,7 @@ type CancelRegistration struct {
 
 func (x *CancelRegistration) Reset() {
 	*x = CancelRegistration{}
-	mi := &file_boxoffice_v1_registration_proto_msgTypes[7]
+	mi := &file_boxoffice_v1_registration_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1286,7 +1395,7 @@ func (x *CancelRegistration) String() string {
 func (*CancelRegistration) ProtoMessage() {}
 
 func (x *CancelRegistration) ProtoReflect() protoreflect.Message {
-	mi := &file_boxoffice_v1_registration_proto_msgTypes[7]
+	mi := &file_boxoffice_v1_registration_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1299,7 +1408,7 @@ func (x *CancelRegistration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRegistration.ProtoReflect.Descriptor instead.
 func (*CancelRegistration) Descriptor() ([]byte, []int) {
-	return file_boxoffice_v1_registration_proto_rawDescGZIP(), []int{7}
+	return file_boxoffice_v1_registration_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CancelRegistration) GetLines() []uint32 {
@@ -1359,12 +1468,12 @@ const file_boxoffice_v1_registration_proto_rawDesc = "" +
 	"\n" +
 	"cancelling\x18\v \x01(\bR\n" +
 	"cancelling\x12!\n" +
-	"\fdecline_code\x18\f \x01(\tR\vdeclineCode\"a\n" +
+	"\fdecline_code\x18\f \x01(\tR\vdeclineCode\"u\n" +
 	"\vRefundState\x12\x1b\n" +
 	"\trefund_id\x18\x01 \x01(\fR\brefundId\x12!\n" +
 	"\famount_minor\x18\x02 \x01(\x03R\vamountMinor\x12\x12\n" +
-	"\x04done\x18\x03 \x01(\bR\x04done\"\xce\n" +
-	"\n" +
+	"\x04done\x18\x03 \x01(\bR\x04done\x12\x12\n" +
+	"\x04line\x18\x04 \x01(\rR\x04line\"\x92\v\n" +
 	"\fRegistration\x12(\n" +
 	"\x10deadline_unix_ms\x18\x01 \x01(\x03R\x0edeadlineUnixMs\x12'\n" +
 	"\x0fregistration_id\x18\x02 \x01(\fR\x0eregistrationId\x12\x1c\n" +
@@ -1407,7 +1516,14 @@ const file_boxoffice_v1_registration_proto_rawDesc = "" +
 	"secondLook\x12\x18\n" +
 	"\arevoked\x18# \x01(\bR\arevoked\x12+\n" +
 	"\x12expires_at_unix_ms\x18$ \x01(\x03R\x0fexpiresAtUnixMs\x12\x15\n" +
-	"\x06key_id\x18% \x01(\tR\x05keyId\"\xab\x02\n" +
+	"\x06key_id\x18% \x01(\tR\x05keyId\x12B\n" +
+	"\x0eimported_order\x18& \x01(\v2\x1b.boxoffice.v1.ImportedOrderR\rimportedOrder\"\xda\x01\n" +
+	"\rImportedOrder\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12/\n" +
+	"\x14confirmed_at_unix_ms\x18\x03 \x01(\x03R\x11confirmedAtUnixMs\x12/\n" +
+	"\x14cancelled_at_unix_ms\x18\x04 \x01(\x03R\x11cancelledAtUnixMs\x121\n" +
+	"\x05money\x18\x05 \x01(\v2\x1b.boxoffice.v1.ImportedMoneyR\x05money\"\xab\x02\n" +
 	"\x13RegistrationCommand\x12'\n" +
 	"\x0fregistration_id\x18\x01 \x01(\fR\x0eregistrationId\x12/\n" +
 	"\x14request_time_unix_ms\x18\x02 \x01(\x03R\x11requestTimeUnixMs\x12\x1f\n" +
@@ -1417,7 +1533,7 @@ const file_boxoffice_v1_registration_proto_rawDesc = "" +
 	"\bregister\x18\n" +
 	" \x01(\v2\x16.boxoffice.v1.RegisterH\x00R\bregister\x12:\n" +
 	"\x06cancel\x18\v \x01(\v2 .boxoffice.v1.CancelRegistrationH\x00R\x06cancelB\t\n" +
-	"\acommand\"\xf5\x03\n" +
+	"\acommand\"\xb9\x04\n" +
 	"\bRegister\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\fR\aeventId\x12\x1f\n" +
 	"\vattendee_id\x18\x02 \x01(\fR\n" +
@@ -1435,7 +1551,8 @@ const file_boxoffice_v1_registration_proto_rawDesc = "" +
 	"\ttest_mode\x18\f \x01(\bR\btestMode\x12\x1a\n" +
 	"\bimported\x18\r \x01(\bR\bimported\x12(\n" +
 	"\x10max_per_attendee\x18\x0e \x01(\rR\x0emaxPerAttendee\x12\x18\n" +
-	"\arefused\x18\x0f \x01(\tR\arefused\"B\n" +
+	"\arefused\x18\x0f \x01(\tR\arefused\x12B\n" +
+	"\x0eimported_order\x18\x10 \x01(\v2\x1b.boxoffice.v1.ImportedOrderR\rimportedOrder\"B\n" +
 	"\x12CancelRegistration\x12\x14\n" +
 	"\x05lines\x18\x01 \x03(\rR\x05lines\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason*z\n" +
@@ -1478,7 +1595,7 @@ func file_boxoffice_v1_registration_proto_rawDescGZIP() []byte {
 }
 
 var file_boxoffice_v1_registration_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_boxoffice_v1_registration_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_boxoffice_v1_registration_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_boxoffice_v1_registration_proto_goTypes = []any{
 	(Step)(0),                   // 0: boxoffice.v1.Step
 	(Outcome)(0),                // 1: boxoffice.v1.Outcome
@@ -1488,32 +1605,37 @@ var file_boxoffice_v1_registration_proto_goTypes = []any{
 	(*PaymentState)(nil),        // 5: boxoffice.v1.PaymentState
 	(*RefundState)(nil),         // 6: boxoffice.v1.RefundState
 	(*Registration)(nil),        // 7: boxoffice.v1.Registration
-	(*RegistrationCommand)(nil), // 8: boxoffice.v1.RegistrationCommand
-	(*Register)(nil),            // 9: boxoffice.v1.Register
-	(*CancelRegistration)(nil),  // 10: boxoffice.v1.CancelRegistration
-	(TaxMode)(0),                // 11: boxoffice.v1.TaxMode
-	(PaymentStatus)(0),          // 12: boxoffice.v1.PaymentStatus
-	(*CommandResult)(nil),       // 13: boxoffice.v1.CommandResult
+	(*ImportedOrder)(nil),       // 8: boxoffice.v1.ImportedOrder
+	(*RegistrationCommand)(nil), // 9: boxoffice.v1.RegistrationCommand
+	(*Register)(nil),            // 10: boxoffice.v1.Register
+	(*CancelRegistration)(nil),  // 11: boxoffice.v1.CancelRegistration
+	(TaxMode)(0),                // 12: boxoffice.v1.TaxMode
+	(PaymentStatus)(0),          // 13: boxoffice.v1.PaymentStatus
+	(*CommandResult)(nil),       // 14: boxoffice.v1.CommandResult
+	(*ImportedMoney)(nil),       // 15: boxoffice.v1.ImportedMoney
 }
 var file_boxoffice_v1_registration_proto_depIdxs = []int32{
-	11, // 0: boxoffice.v1.Line.tax_mode:type_name -> boxoffice.v1.TaxMode
+	12, // 0: boxoffice.v1.Line.tax_mode:type_name -> boxoffice.v1.TaxMode
 	2,  // 1: boxoffice.v1.Hold.status:type_name -> boxoffice.v1.HoldStatus
-	12, // 2: boxoffice.v1.PaymentState.status:type_name -> boxoffice.v1.PaymentStatus
+	13, // 2: boxoffice.v1.PaymentState.status:type_name -> boxoffice.v1.PaymentStatus
 	6,  // 3: boxoffice.v1.PaymentState.refunds:type_name -> boxoffice.v1.RefundState
 	3,  // 4: boxoffice.v1.Registration.lines:type_name -> boxoffice.v1.Line
 	4,  // 5: boxoffice.v1.Registration.holds:type_name -> boxoffice.v1.Hold
 	5,  // 6: boxoffice.v1.Registration.payment:type_name -> boxoffice.v1.PaymentState
 	0,  // 7: boxoffice.v1.Registration.step:type_name -> boxoffice.v1.Step
 	1,  // 8: boxoffice.v1.Registration.outcome:type_name -> boxoffice.v1.Outcome
-	13, // 9: boxoffice.v1.Registration.last_command:type_name -> boxoffice.v1.CommandResult
-	9,  // 10: boxoffice.v1.RegistrationCommand.register:type_name -> boxoffice.v1.Register
-	10, // 11: boxoffice.v1.RegistrationCommand.cancel:type_name -> boxoffice.v1.CancelRegistration
-	3,  // 12: boxoffice.v1.Register.lines:type_name -> boxoffice.v1.Line
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	14, // 9: boxoffice.v1.Registration.last_command:type_name -> boxoffice.v1.CommandResult
+	8,  // 10: boxoffice.v1.Registration.imported_order:type_name -> boxoffice.v1.ImportedOrder
+	15, // 11: boxoffice.v1.ImportedOrder.money:type_name -> boxoffice.v1.ImportedMoney
+	10, // 12: boxoffice.v1.RegistrationCommand.register:type_name -> boxoffice.v1.Register
+	11, // 13: boxoffice.v1.RegistrationCommand.cancel:type_name -> boxoffice.v1.CancelRegistration
+	3,  // 14: boxoffice.v1.Register.lines:type_name -> boxoffice.v1.Line
+	8,  // 15: boxoffice.v1.Register.imported_order:type_name -> boxoffice.v1.ImportedOrder
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_boxoffice_v1_registration_proto_init() }
@@ -1523,7 +1645,7 @@ func file_boxoffice_v1_registration_proto_init() {
 	}
 	file_boxoffice_v1_common_proto_init()
 	file_boxoffice_v1_payment_proto_init()
-	file_boxoffice_v1_registration_proto_msgTypes[5].OneofWrappers = []any{
+	file_boxoffice_v1_registration_proto_msgTypes[6].OneofWrappers = []any{
 		(*RegistrationCommand_Register)(nil),
 		(*RegistrationCommand_Cancel)(nil),
 	}
@@ -1533,7 +1655,7 @@ func file_boxoffice_v1_registration_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_boxoffice_v1_registration_proto_rawDesc), len(file_boxoffice_v1_registration_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
