@@ -65,6 +65,9 @@ type Child struct {
 	changed  chan struct{} // closed and replaced when state changes
 	ended    error         // why Run returned
 	hasEnded bool
+	held     chan struct{} // closed by Release; nil: not held
+	endHeld  bool          // the last process ended while the child was held
+	more     []string      // arguments after those of the Spec
 }
 
 // State is what is known of a child at one moment.
@@ -122,6 +125,9 @@ func (c *Child) keepRunning(ctx context.Context, ready func(bool)) error {
 	everReady := false
 	pause := c.spec.BackoffMin
 	for {
+		if !c.released(ctx) {
+			return nil
+		}
 		started := time.Now()
 		wasReady, words, err := c.runOnce(ctx, ready)
 		if ctx.Err() != nil {
@@ -131,7 +137,7 @@ func (c *Child) keepRunning(ctx context.Context, ready func(bool)) error {
 		if !everReady {
 			return fmt.Errorf("%s ended before it was ready (%w)%s", c.spec.Name, err, words)
 		}
-		if time.Since(started) > c.spec.BackoffMax {
+		if time.Since(started) > c.spec.BackoffMax || c.endedHeld() {
 			pause = c.spec.BackoffMin
 		}
 		wait := jitter(pause)
@@ -153,7 +159,7 @@ func jitter(pause time.Duration) time.Duration {
 
 // runOnce runs one process to its end. words are its last lines.
 func (c *Child) runOnce(ctx context.Context, ready func(bool)) (wasReady bool, words string, err error) {
-	cmd := exec.Command(c.spec.Path, c.spec.Args...) //nolint:gosec // the caller's program
+	cmd := exec.Command(c.spec.Path, c.args()...) //nolint:gosec // the caller's program
 	cmd.Env, cmd.ExtraFiles = c.spec.Env, c.spec.Files
 	apart(cmd)
 	// Held until the process has ended, or until this process has.
@@ -331,7 +337,7 @@ func (c *Child) started(p *os.Process) {
 func (c *Child) exited(ps *os.ProcessState, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.process = nil
+	c.process, c.endHeld = nil, c.held != nil
 	c.spent += ps.UserTime() + ps.SystemTime()
 	c.state.PID, c.state.Ready, c.state.Since, c.state.LastExit = 0, false, time.Now(), err.Error()
 	c.announce()

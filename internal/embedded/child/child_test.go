@@ -198,6 +198,56 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// A child that is held stays away after it was killed, until it is released,
+// and then starts with the arguments that it was given meanwhile.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	c, _, _ := run(t, "good", nil)
+	pid := waitPID(t, c, 0)
+	c.Hold()
+	c.SetArgs("-test.v")
+	if err := c.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	waitGone(t, pid)
+	end := time.Now().Add(deadline)
+	for c.State().Restarts == 0 { // counted once the pause is over
+		if time.Now().After(end) {
+			t.Fatalf("state: %+v", c.State())
+		}
+		runtime.Gosched()
+	}
+	if s := c.State(); s.PID != 0 || c.Signal(syscall.SIGCONT) == nil {
+		t.Fatalf("a held child runs: %+v", s)
+	}
+	c.Release()
+	next := waitPID(t, c, pid)
+	if cmdline, err := os.ReadFile("/proc/" + strconv.Itoa(next) + "/cmdline"); err == nil && !strings.Contains(string(cmdline), "-test.v") {
+		t.Errorf("it was started as %q", cmdline)
+	}
+}
+
+// A process that was ended on purpose, again and again, is started again as soon
+// as the first time: its pauses do not grow as those of one that fails do.
+func TestHoldIsNoFailure(t *testing.T) {
+	t.Parallel()
+	c, _, _ := run(t, "good", func(s *Spec) { s.BackoffMin, s.BackoffMax = time.Millisecond, time.Hour })
+	pid := 0
+	for range 18 { // the pauses would come to minutes
+		pid = waitPID(t, c, pid)
+		c.Hold()
+		if err := c.Signal(syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		waitGone(t, pid)
+		for c.State().PID == pid {
+			runtime.Gosched()
+		}
+		c.Release()
+	}
+	waitPID(t, c, pid)
+}
+
 // A role that cannot start says why, once, instead of being restarted for ever.
 func TestNeverReady(t *testing.T) {
 	t.Parallel()

@@ -114,7 +114,8 @@ var configTemplate = template.Must(template.New("engine.xml").Funcs(template.Fun
     <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
     <max_bytes_to_merge_at_max_space_in_pool>4294967296</max_bytes_to_merge_at_max_space_in_pool>
     <merge_max_block_size_bytes>4194304</merge_max_block_size_bytes>
-    <old_parts_lifetime>480</old_parts_lifetime>
+    <min_rows_to_fsync_after_merge>1</min_rows_to_fsync_after_merge>
+    <old_parts_lifetime>20</old_parts_lifetime>
   </merge_tree>
 
   <profiles>

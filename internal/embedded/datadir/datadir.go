@@ -29,9 +29,8 @@ const (
 	lockFile     = "lock"
 	childrenFile = "children"
 	keyFile      = "dev-key"
-	// layout is what VERSION says.
-	layout        = "boxoffice data directory, version "
-	layoutVersion = 1
+	// layout is what VERSION says, before the number.
+	layout = "boxoffice data directory, version "
 
 	keyBytes = 32
 	// freeBytesMin is what a start needs on the disk: the smallest demo writes
@@ -47,15 +46,27 @@ type Dir struct {
 	key      []byte
 }
 
-// Open creates the directory if needed and locks it. command says to a second
-// starter what holds it ("boxoffice up"). It fails, saying what to do, when
-// another process holds the directory, when it is not one of ours, when it was
-// made by a newer version, when it cannot be written, and when its disk is full.
+// ErrInUse says that another process holds the directory.
+var ErrInUse = errors.New("in use")
+
+// Open creates the directory if needed, locks it and brings it to the present
+// layout. command says to a second starter what holds it ("boxoffice up"). It
+// fails, saying what to do, when another process holds the directory ([ErrInUse]),
+// when it is not one of ours, when it was made by a newer version, when it cannot
+// be written, and when its disk is full.
 func Open(path, command string) (*Dir, error) {
-	return open(path, command, freeBytes)
+	return open(path, command, freeBytes, migrations)
 }
 
-func open(path, command string, free func(string) (uint64, error)) (*Dir, error) {
+// OpenExisting is Open for a directory that must be there already.
+func OpenExisting(path, command string) (*Dir, error) {
+	if _, err := os.Stat(filepath.Join(path, versionFile)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is no data directory of boxoffice: it has no file %s; give the folder that 'boxoffice up' or 'boxoffice demo' was given", path, versionFile)
+	}
+	return Open(path, command)
+}
+
+func open(path, command string, free func(string) (uint64, error), steps []migration) (*Dir, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
@@ -64,7 +75,7 @@ func open(path, command string, free func(string) (uint64, error)) (*Dir, error)
 		return nil, explain(path, err)
 	}
 	// Before anything is written into a directory that may be somebody else's.
-	if err := checkOurs(path); err != nil {
+	if _, err := checkOurs(path, steps); err != nil {
 		return nil, err
 	}
 	if n, err := free(path); err == nil && n < freeBytesMin {
@@ -74,11 +85,14 @@ func open(path, command string, free func(string) (uint64, error)) (*Dir, error)
 	if err := d.hold(command); err != nil {
 		return nil, err
 	}
-	if err := d.prepare(); err != nil {
-		return nil, errors.Join(explain(path, err), d.Close())
-	}
 	if err := d.holdChildren(); err != nil {
 		return nil, errors.Join(err, d.Close())
+	}
+	if err := d.migrate(steps); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	if err := d.prepare(steps); err != nil {
+		return nil, errors.Join(explain(path, err), d.Close())
 	}
 	return d, nil
 }
@@ -109,24 +123,24 @@ func (d *Dir) holdChildren() error {
 }
 
 // checkOurs refuses a directory that has other things in it, and one of a
-// version that is not known.
-func checkOurs(path string) error {
+// version that is not known. The version is 0 when the directory is new.
+func checkOurs(path string, steps []migration) (version int, err error) {
 	raw, err := os.ReadFile(filepath.Join(path, versionFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return checkEmpty(path)
+		return 0, checkEmpty(path)
 	}
 	if err != nil {
-		return explain(path, err)
+		return 0, explain(path, err)
 	}
 	number, ok := strings.CutPrefix(strings.TrimSpace(string(raw)), layout)
-	version, err := strconv.Atoi(number)
-	if !ok || err != nil {
-		return fmt.Errorf("%s is damaged, or %s is no data directory of boxoffice: choose another directory, or move this one away", filepath.Join(path, versionFile), path)
+	version, err = strconv.Atoi(number)
+	if !ok || err != nil || version < 1 {
+		return 0, fmt.Errorf("%s is damaged, or %s is no data directory of boxoffice: choose another directory, or move this one away", filepath.Join(path, versionFile), path)
 	}
-	if version != layoutVersion {
-		return fmt.Errorf("the data directory %s has layout version %d, this program knows version %d: use the program that made it, or choose another directory", path, version, layoutVersion)
+	if newest := present(steps); version > newest {
+		return 0, fmt.Errorf("the data directory %s has layout version %d, and this program knows versions up to %d: use the release that made it or a newer one, restore the copy that was taken before the upgrade, or choose another directory", path, version, newest)
 	}
-	return nil
+	return version, nil
 }
 
 // checkEmpty allows what a start leaves that was killed before it wrote VERSION,
@@ -138,7 +152,7 @@ func checkEmpty(path string) error {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case lockFile, versionFile + newSuffix, "lost+found":
+		case lockFile, childrenFile, versionFile + newSuffix, "lost+found":
 		default:
 			return fmt.Errorf("%s has other things in it (%s) and is no data directory of boxoffice: choose an empty or a new directory", path, e.Name())
 		}
@@ -160,7 +174,7 @@ func (d *Dir) hold(command string) error {
 		if err != nil || len(who) == 0 {
 			who = []byte("another process")
 		}
-		return fmt.Errorf("the data directory %s is in use by %s: stop that, or choose another directory", d.path, strings.TrimSpace(string(who)))
+		return fmt.Errorf("the data directory %s is %w by %s: stop that, or choose another directory", d.path, ErrInUse, strings.TrimSpace(string(who)))
 	}
 	d.lock = lock
 	if err := os.WriteFile(path, fmt.Appendf(nil, "pid %d (%s)\n", os.Getpid(), command), 0o644); err != nil {
@@ -170,9 +184,8 @@ func (d *Dir) hold(command string) error {
 }
 
 // prepare writes what is missing.
-func (d *Dir) prepare() error {
-	version := fmt.Sprintf("%s%d\n", layout, layoutVersion)
-	if err := writeOnce(d.Path(versionFile), []byte(version), 0o644); err != nil {
+func (d *Dir) prepare(steps []migration) error {
+	if err := writeOnce(d.Path(versionFile), versionText(present(steps)), 0o644); err != nil {
 		return err
 	}
 	for _, part := range []string{d.Kafka(), d.ClickHouse(), d.Tables(), d.Views(), d.Provider()} {
@@ -218,6 +231,12 @@ func writeOnce(path string, content []byte, mode fs.FileMode) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	return replace(path, content, mode)
+}
+
+// replace writes a file so that a kill in between leaves the old content or the
+// new one, and no mixture.
+func replace(path string, content []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path+newSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
 	if err != nil {
 		return err

@@ -145,7 +145,7 @@ func TestDamage(t *testing.T) {
 	}{
 		{"empty version", versionFile, "", 0o644, "is damaged"},
 		{"torn version", versionFile, "boxoffice data dir", 0o644, "is damaged"},
-		{"newer version", versionFile, layout + "2\n", 0o644, "layout version 2, this program knows version 1"},
+		{"newer version", versionFile, layout + "2\n", 0o644, "layout version 2, and this program knows versions up to 1: use the release that made it or a newer one"},
 		{"torn key", keyFile, "abcd", 0o600, "restore it from a copy"},
 		{"open key", keyFile, strings.Repeat("ab", keyBytes), 0o644, "chmod 600"},
 	} {
@@ -186,7 +186,7 @@ func TestKilledFirstStart(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	path := t.TempDir()
-	_, err := open(path, "boxoffice test", func(string) (uint64, error) { return 3 << 20, nil })
+	_, err := open(path, "boxoffice test", func(string) (uint64, error) { return 3 << 20, nil }, nil)
 	if err == nil || !strings.Contains(err.Error(), "only 3 MB are free") {
 		t.Errorf("nearly full: %v", err)
 	}

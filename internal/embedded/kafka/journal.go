@@ -169,18 +169,15 @@ func (j *journal) end(req *kmsg.EndTxnRequest) error {
 }
 
 // keepJournal makes kfake show every request that matters to the journal before
-// it is handled. When the journal cannot be written, the request is not handled
-// and the cluster fails.
+// it is handled. When the journal cannot be written, neither this request nor any
+// later one is handled: what follows a torn entry could not be read again.
 func (c *Cluster) keepJournal(j *journal) {
 	keep := func(key kmsg.Key, note func(kmsg.Request) error) {
 		c.kfake.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) {
-			err := note(req)
-			if err == nil {
-				return nil, nil, false
+			if err := note(req); err != nil {
+				c.halt(err)
 			}
-			c.kfake.KeepControl()
-			c.fail(err)
-			return nil, err, true
+			return nil, nil, false
 		})
 	}
 	keep(kmsg.TxnOffsetCommit, func(r kmsg.Request) error { return j.stage(r.(*kmsg.TxnOffsetCommitRequest)) })

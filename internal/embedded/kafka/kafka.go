@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -32,6 +33,9 @@ type Options struct {
 	// the same addresses.
 	Ports  []int
 	Logger *slog.Logger
+	// Leader says which broker (0 to NumBrokers-1) leads a partition; nil spreads
+	// the partitions of each topic.
+	Leader func(topic string, partition int32) int32
 	// SyncWrites fsyncs every batch. Without it what was acknowledged survives a
 	// kill of the process, not a loss of power.
 	SyncWrites bool
@@ -58,9 +62,13 @@ type Cluster struct {
 	kfake   *kfake.Cluster
 	journal *journal
 	brokers []string
+	listen  []net.Listener
 	// serving is closed when clients may come in.
 	serving chan struct{}
 	failed  chan error // holds the first write that failed
+	// halted is closed when a write has failed and kfake is held where it was.
+	halted   chan struct{}
+	haltOnce sync.Once
 }
 
 // Open loads the log of o.Dir and serves clients from then on. It fails when
@@ -87,7 +95,10 @@ func Open(o Options) (*Cluster, error) {
 	} else if !held {
 		return nil, fmt.Errorf("another broker uses %s: stop it, or choose another directory", o.Dir)
 	}
-	c := &Cluster{options: o, lock: lock, serving: make(chan struct{}), failed: make(chan error, 1)}
+	if o.Leader == nil {
+		o.Leader = spread
+	}
+	c := &Cluster{options: o, lock: lock, serving: make(chan struct{}), failed: make(chan error, 1), halted: make(chan struct{})}
 	if err := c.open(); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
@@ -102,7 +113,8 @@ func (c *Cluster) open() error {
 	if err != nil {
 		return err
 	}
-	if err := recoverLog(c.options.Dir, c.options.Logger); err != nil {
+	c.listen = listen
+	if err := recoverLog(c.options.Dir, c.options.Leader, c.options.Logger); err != nil {
 		closeAll(listen)
 		return fmt.Errorf("repairing the broker's directory: %w", err)
 	}
@@ -118,6 +130,8 @@ func (c *Cluster) open() error {
 	// Loading reads the whole log; what it needed is not needed again.
 	debug.FreeOSMemory()
 	c.keepJournal(c.journal)
+	c.wholeAnswers()
+	c.placeLeaders()
 	c.brokers = c.kfake.ListenAddrs()
 	close(c.serving)
 	c.options.Logger.Info("broker open", "brokers", c.brokers, "loaded_in", time.Since(started).Round(time.Millisecond))
@@ -130,7 +144,7 @@ func (c *Cluster) settings(listen []net.Listener) []kfake.Opt {
 		kfake.NumBrokers(NumBrokers),
 		kfake.ClusterID("boxoffice-embedded"),
 		kfake.DataDir(filepath.Join(c.options.Dir, logDir)),
-		kfake.WithLogger(&logger{to: c.options.Logger, fail: c.fail}),
+		kfake.WithLogger(&logger{to: c.options.Logger, halt: c.halt, fail: c.fail}),
 		// The ports are ours already; kfake asks for them in order.
 		kfake.ListenFn(func(string, string) (net.Listener, error) {
 			next++
@@ -140,6 +154,9 @@ func (c *Cluster) settings(listen []net.Listener) []kfake.Opt {
 			// kfake compacts beyond the last stable offset and deletes the old
 			// segments before it has written the new ones: it never runs here.
 			"log.cleaner.backoff.ms": strconv.FormatInt(neverMS, 10),
+			// A system that was stopped for longer than a week must find what its
+			// groups had read, also when one of them starts late.
+			"offsets.retention.minutes": strconv.Itoa(offsetsRetentionMinutes),
 			// kfake loads one segment of every partition at a time.
 			"log.segment.bytes": strconv.Itoa(segmentBytes),
 		}),
@@ -154,6 +171,8 @@ const (
 	logDir       = "log"
 	portsFile    = "ports"
 	segmentBytes = 8 << 20
+	// offsetsRetentionMinutes is a hundred years, which fit a time.Duration.
+	offsetsRetentionMinutes = 100 * 365 * 24 * 60
 	// neverMS is far away and still fits a time.Duration.
 	neverMS = math.MaxInt64 / int64(time.Millisecond) / 2
 )
@@ -253,9 +272,38 @@ func (c *Cluster) fail(err error) {
 	}
 }
 
-// Close ends all connections. It returns the first write that failed, if one did.
+// halt makes Serve return err and holds its caller for good: no request is handled or
+// acknowledged behind a write that failed. Before the first client there is nothing
+// to hold.
+func (c *Cluster) halt(err error) {
+	c.fail(err)
+	select {
+	case <-c.serving:
+	default:
+		return
+	}
+	c.haltOnce.Do(func() { close(c.halted) })
+	select {}
+}
+
+// Close ends all connections. It returns the first write that failed, if one did;
+// after that the directory is left as it is, for the next Open to repair.
 func (c *Cluster) Close() error {
-	c.kfake.Close()
+	select {
+	case <-c.halted:
+		closeAll(c.listen)
+	default:
+		closed := make(chan struct{})
+		go func() {
+			c.kfake.Close()
+			close(closed)
+		}()
+		select {
+		case <-closed:
+		case <-c.halted:
+			closeAll(c.listen)
+		}
+	}
 	var failed error
 	select {
 	case failed = <-c.failed:

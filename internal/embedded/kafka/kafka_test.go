@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -153,4 +154,29 @@ func TestServe(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// A system lies still for more than a week, which is when a broker forgets what
+// groups have read: this one does not.
+func TestOffsetsAreKept(t *testing.T) {
+	t.Parallel()
+	c := openTest(t, t.TempDir())
+	defer c.Close()
+	cl := newClient(t, c.Brokers())
+	defer cl.Close()
+	described, err := kadm.NewClient(cl).DescribeBrokerConfigs(within(t), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, config := range described[0].Configs {
+		if config.Key != "offsets.retention.minutes" {
+			continue
+		}
+		minutes, err := strconv.ParseInt(config.MaybeValue(), 10, 64)
+		if years := minutes / (365 * 24 * 60); err != nil || years < 50 || years > 200 {
+			t.Errorf("offsets are kept for %s minutes, %v: want about a hundred years; 292 would not fit a duration", config.MaybeValue(), err)
+		}
+		return
+	}
+	t.Error("the broker does not say how long offsets are kept")
 }

@@ -33,7 +33,7 @@ import (
 //     what the segments say.
 //
 // It can itself be killed at any point and run again.
-func recoverLog(dir string, log *slog.Logger) error {
+func recoverLog(dir string, leader func(string, int32) int32, log *slog.Logger) error {
 	data := filepath.Join(dir, logDir)
 	if _, err := os.Stat(filepath.Join(data, "meta.json")); errors.Is(err, fs.ErrNotExist) {
 		return nil // nothing was ever written
@@ -65,7 +65,7 @@ func recoverLog(dir string, log *slog.Logger) error {
 		return err
 	}
 	for _, p := range partitions {
-		if err := p.writeSnapshot(); err != nil {
+		if err := p.writeSnapshot(leader(p.topic, p.number)); err != nil {
 			return err
 		}
 	}

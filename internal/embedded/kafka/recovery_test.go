@@ -4,6 +4,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -177,6 +178,92 @@ func TestKilledWithinCommit(t *testing.T) {
 	}
 }
 
+// The disk is full when one of a commit's markers is to be written: the broker ends
+// there and then, and the next start leaves all of the transaction. kfake would go
+// on, note that the transaction has ended, and answer the next one.
+func TestMarkerThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := openTest(t, dir)
+	createTopics(t, c.Brokers(), 2, "in", "left")
+	createRollingTopic(t, c.Brokers(), "right")
+	if err := produceIDs(within(t), c.Brokers(), 20); err != nil {
+		t.Fatal(err)
+	}
+	// A marker of this topic begins a segment, and its directory is gone.
+	partition := filepath.Join(dir, logDir, "partitions", "right-0")
+	c.kfake.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.kfake.DropControl()
+		return nil, os.Rename(partition, partition+".away"), false
+	})
+	client, stop := context.WithCancel(within(t))
+	defer stop()
+	answered := make(chan error, 1)
+	go func() { answered <- copyAllInOne(client, c.Brokers(), 20) }()
+	if err := c.Serve(within(t)); err == nil || !strings.Contains(err.Error(), "cannot write its log") {
+		t.Errorf("the broker ended with %v", err)
+	}
+	if err := c.Close(); err != nil {
+		t.Errorf("what failed was told already, and again: %v", err)
+	}
+	stop()
+	if err := <-answered; err == nil {
+		t.Error("the commit was acknowledged")
+	}
+	if err := os.Rename(partition+".away", partition); err != nil {
+		t.Fatal(err)
+	}
+	if left, right, offsets := outcome(t, dir); left != 20 || right != 20 || offsets != 20 {
+		t.Errorf("%d left, %d right, %d offsets, want 20 each", left, right, offsets)
+	}
+}
+
+// The journal cannot be written when a commit arrives: it is not acknowledged, and a
+// stop leaves the directory as it is, for the next start.
+func TestJournalThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := openTest(t, dir)
+	createTopics(t, c.Brokers(), 2, "in", "left", "right")
+	if err := produceIDs(within(t), c.Brokers(), 20); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.journal.close(); err != nil {
+		t.Fatal(err)
+	}
+	client, stop := context.WithCancel(within(t))
+	defer stop()
+	answered := make(chan error, 1)
+	go func() { answered <- copyAllInOne(client, c.Brokers(), 20) }()
+	if err := c.Serve(within(t)); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the broker ended with %v", err)
+	}
+	_ = c.Close() // the journal was closed before
+	if _, err := os.Stat(filepath.Join(dir, logDir, "session_state.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the stop wrote what it had in memory: %v", err)
+	}
+	stop()
+	if err := <-answered; err == nil {
+		t.Error("the commit was acknowledged")
+	}
+	if left, right, offsets := outcome(t, dir); left != 0 || right != 0 || offsets != 0 {
+		t.Errorf("%d left, %d right, %d offsets of a commit that never began", left, right, offsets)
+	}
+}
+
+// createRollingTopic creates a topic of two partitions in which every batch begins
+// a segment.
+func createRollingTopic(t *testing.T, brokers []string, topic string) {
+	t.Helper()
+	cl := newClient(t, brokers)
+	defer cl.Close()
+	one := "1"
+	rs, err := kadm.NewClient(cl).CreateTopics(within(t), 2, NumBrokers, map[string]*string{"segment.bytes": &one}, topic)
+	if err := errors.Join(err, rs.Error()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The negative control: kfake alone, killed when it had written half of the
 // markers, shows the output of a transaction whose offsets are not committed. When
 // this fails, kfake has learned to survive a kill, and recovery may go.
@@ -236,7 +323,7 @@ func TestKilledWithinRecovery(t *testing.T) {
 	if err := copyDir(im.before, done); err != nil {
 		t.Fatal(err)
 	}
-	if err := recoverLog(done, slog.New(slog.DiscardHandler)); err != nil {
+	if err := recoverLog(done, spread, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	steps := []string{"partitions/left-0/*", "partitions/left-1/*", "partitions/right-0/*", "partitions/right-1/*", groupsLog, producersLog}

@@ -400,9 +400,9 @@ func markerBatch(offset int64, leaderEpoch int32, producer int64, m marker, nowM
 }
 
 // writeSnapshot says all of this to kfake, which then loads the partition segment
-// by segment instead of all at once, and with the leader that it had after the
-// last kill instead of a random one, so that clients need not look for it.
-func (p *partition) writeSnapshot() error {
+// by segment instead of all at once, and with the leader that it had before
+// instead of a random one, so that clients need not look for it.
+func (p *partition) writeSnapshot(leader int32) error {
 	if len(p.segments) == 0 || p.next == 0 {
 		return nil
 	}
@@ -412,7 +412,7 @@ func (p *partition) writeSnapshot() error {
 		"last_stable_offset": p.next, // nothing is open any more
 		"log_start_offset":   p.first,
 		"epoch":              p.leaderEpoch,
-		"leader_node":        p.number % NumBrokers,
+		"leader_node":        leader,
 		"max_timestamp":      p.newestMS,
 		"created_at":         time.UnixMilli(p.newestMS),
 		"aborted_txns":       p.aborted,

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -119,4 +120,30 @@ func Free(n int) ([]int, error) {
 		found = append(found, l.Addr().(*net.TCPAddr).Port)
 	}
 	return found, nil
+}
+
+// The range that Steady draws from: below the ports that kernels give to
+// outgoing connections.
+const (
+	steadyMin = 10_000
+	steadyMax = 32_000
+)
+
+// Steady returns n free TCP ports of the loopback interface that no outgoing
+// connection can take while their process is down, for those who restart it.
+func Steady(n int) ([]int, error) {
+	found := make([]int, 0, n)
+	for range steadyMax - steadyMin {
+		port := steadyMin + rand.IntN(steadyMax-steadyMin) //nolint:gosec // no secret
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		// Held until all are found, so that they differ.
+		defer l.Close()
+		if found = append(found, port); len(found) == n {
+			return found, nil
+		}
+	}
+	return nil, fmt.Errorf("there are no %d free ports from %d to %d", n, steadyMin, steadyMax)
 }

@@ -54,3 +54,20 @@ func TestNotTaken(t *testing.T) {
 		t.Errorf("another error became %v", got)
 	}
 }
+
+// Ports for processes that come and go are free, differ, and are not among those
+// that outgoing connections get.
+func TestSteady(t *testing.T) {
+	t.Parallel()
+	found, err := Steady(20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int]bool{}
+	for _, port := range found {
+		if port < steadyMin || port >= steadyMax || seen[port] {
+			t.Errorf("port %d among %v", port, found)
+		}
+		seen[port] = true
+	}
+}

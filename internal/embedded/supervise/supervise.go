@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -125,6 +126,31 @@ func (s *Supervisor) Wait(ctx context.Context) error {
 	}
 }
 
+// End ends one service before the others and returns when it has ended, or with
+// an error when it has used up its grace. It has no effect on a name that is not
+// there.
+func (s *Supervisor) End(name string) error {
+	s.mu.Lock()
+	i := slices.IndexFunc(s.running, func(r *runner) bool { return r.service.Name == name })
+	if i < 0 || s.stopped {
+		s.mu.Unlock()
+		return nil
+	}
+	r := s.running[i]
+	s.running = slices.Delete(s.running, i, i+1)
+	s.mu.Unlock()
+	return s.end(r)
+}
+
+func (s *Supervisor) end(r *runner) error {
+	err := s.tree.RemoveAndWait(r.token, r.service.Grace)
+	r.setReady(false)
+	if errors.Is(err, suture.ErrTimeout) {
+		return fmt.Errorf("%s did not stop within %v", r.service.Name, r.service.Grace)
+	}
+	return nil
+}
+
 // Stop ends all services, the last started first, each when the one before it
 // has ended or has used up its grace, and returns the names of those that did not
 // end.
@@ -139,12 +165,9 @@ func (s *Supervisor) Stop() error {
 	}
 	var errs []error
 	for i := len(running) - 1; i >= 0; i-- {
-		r := running[i]
-		err := s.tree.RemoveAndWait(r.token, r.service.Grace)
-		if errors.Is(err, suture.ErrTimeout) {
-			errs = append(errs, fmt.Errorf("%s did not stop within %v", r.service.Name, r.service.Grace))
+		if err := s.end(running[i]); err != nil {
+			errs = append(errs, err)
 		}
-		r.setReady(false)
 	}
 	s.endTree()
 	if err := <-s.ended; err != nil && !errors.Is(err, context.Canceled) {

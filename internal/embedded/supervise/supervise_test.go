@@ -197,3 +197,36 @@ func TestDoesNotStop(t *testing.T) {
 	}
 	await(t, "the broker stops", stopped)
 }
+
+// One service is ended before the others, which go on; ended once more, and by a
+// name that nobody has, nothing happens; the rest stops as ever.
+func TestEndsOneFirst(t *testing.T) {
+	t.Parallel()
+	s := newTest(t)
+	ended := make(chan string, 3)
+	for _, name := range []string{"engine", "processor", "door"} {
+		start(t, s, Service{Name: name, Run: func(ctx context.Context, ready func(bool)) error {
+			defer func() { ended <- name }()
+			return untilDone(ctx, ready)
+		}})
+	}
+	for range 2 {
+		if err := errors.Join(s.End("door"), s.End("nobody")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if name := await(t, "the door to end", ended); name != "door" {
+		t.Errorf("%s ended, want the door", name)
+	}
+	if err := s.Ready(); err != nil || len(s.States()) != 2 {
+		t.Errorf("the others: %v, %+v", err, s.States())
+	}
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"processor", "engine"} {
+		if name := await(t, want+" to end", ended); name != want {
+			t.Errorf("%s ended, want %s", name, want)
+		}
+	}
+}
