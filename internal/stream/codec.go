@@ -6,35 +6,12 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/eventpro/boxoffice/internal/stream/core"
 	"github.com/eventpro/boxoffice/internal/transition"
 )
 
-// Undecodable stands for a value that is no message of its topic's type. The
-// codecs return it instead of an error, because Goka stops a partition for
-// good on a decode error (runtime rule 8).
-type Undecodable struct {
-	Raw []byte
-	Err error
-}
-
-func (u *Undecodable) Error() string { return u.Err.Error() }
-
-var errNoValue = errors.New("the record has no value")
-
-// decode decodes data into a new message.
-func decode(newMessage func() proto.Message, data []byte) (proto.Message, *Undecodable) {
-	if data == nil {
-		return nil, &Undecodable{Err: errNoValue}
-	}
-	m := newMessage()
-	if err := proto.Unmarshal(data, m); err != nil {
-		return nil, &Undecodable{Raw: data, Err: fmt.Errorf("not a %s: %w", m.ProtoReflect().Descriptor().FullName(), err)}
-	}
-	return m, nil
-}
-
-// deterministic encodes equal states to equal bytes (I9).
-var deterministic = proto.MarshalOptions{Deterministic: true}
+// Undecodable stands for a value that is no message of its topic's type.
+type Undecodable = core.Undecodable
 
 // payload is what the input codec makes of a record: the message to be handed
 // to the handler, with the bytes it came from, which a dead letter needs.
@@ -49,7 +26,7 @@ type inputCodec struct{ newMessage func() proto.Message }
 
 func (c inputCodec) Decode(data []byte) (any, error) {
 	in := &payload{raw: data}
-	in.message.Value, in.bad = decode(c.newMessage, data)
+	in.message.Value, in.bad = core.Decode(c.newMessage, data)
 	return in, nil
 }
 
@@ -61,7 +38,7 @@ func (c inputCodec) Encode(any) ([]byte, error) {
 type tableCodec struct{ newMessage func() proto.Message }
 
 func (c tableCodec) Decode(data []byte) (any, error) {
-	m, bad := decode(c.newMessage, data)
+	m, bad := core.Decode(c.newMessage, data)
 	if bad != nil {
 		return bad, nil
 	}

@@ -61,11 +61,13 @@ type Config struct {
 	// AttemptsMax is how often one record may fail with an error that is no
 	// rejection before it goes to the dead letters with that error (5).
 	AttemptsMax int
-	// DeadLetterBudget is how many records may end that way within
-	// DeadLetterWindow; one more stops the group with ErrBudget, because then
-	// it is the program that fails and not the records (100 in 10 min).
-	DeadLetterBudget int
-	DeadLetterWindow time.Duration
+	// Retries is the pause between those attempts (1 s, 1 min).
+	Retries Backoff
+	// More than FailuresMax of about the last FailuresOf records that a member
+	// handled stop its group with ErrBudget, because then it is the program that
+	// fails and not the records (100 of 10,000).
+	FailuresMax int
+	FailuresOf  int
 
 	// TimerInterval is how often an owner looks for due deadlines (200 ms).
 	TimerInterval time.Duration
@@ -100,7 +102,7 @@ func (c *Config) Validate() error {
 	for _, n := range []struct {
 		name  string
 		value int
-	}{{"batch limit", c.BatchRecordsMax}, {"attempts", c.AttemptsMax}, {"dead letter budget", c.DeadLetterBudget}, {"buffered records", c.BufferedRecordsMax}} {
+	}{{"batch limit", c.BatchRecordsMax}, {"attempts", c.AttemptsMax}, {"failures", c.FailuresMax}, {"records that failures are counted among", c.FailuresOf}, {"buffered records", c.BufferedRecordsMax}} {
 		if n.value < 0 {
 			errs = append(errs, fmt.Errorf("%s must not be negative, it is %d", n.name, n.value))
 		}
@@ -120,10 +122,13 @@ func (c *Config) owner(needDir bool) error {
 	return errors.Join(errs...)
 }
 
+// DefaultSessionTimeout is Config.SessionTimeout when it is unset.
+const DefaultSessionTimeout = 6 * time.Second
+
 // withDefaults returns the configuration with every unset field filled.
 func (c Config) withDefaults() Config {
 	def(&c.TransactionTimeout, 10*time.Second)
-	def(&c.SessionTimeout, 6*time.Second)
+	def(&c.SessionTimeout, DefaultSessionTimeout)
 	def(&c.HeartbeatInterval, min(time.Second, c.SessionTimeout/3))
 	def(&c.BatchRecordsMax, 4096)
 	def(&c.QuietWait, 5*time.Millisecond)
@@ -135,8 +140,10 @@ func (c Config) withDefaults() Config {
 	def(&c.RestartBackoffMin, 50*time.Millisecond)
 	def(&c.RestartBackoffMax, 5*time.Second)
 	def(&c.AttemptsMax, 5)
-	def(&c.DeadLetterBudget, 100)
-	def(&c.DeadLetterWindow, 10*time.Minute)
+	def(&c.Retries.Min, time.Second)
+	def(&c.Retries.Max, time.Minute)
+	def(&c.FailuresMax, 100)
+	def(&c.FailuresOf, 10_000)
 	def(&c.TimerInterval, 200*time.Millisecond)
 	def(&c.TimerBackoffMin, time.Second)
 	def(&c.TimerBackoffMax, time.Minute)
@@ -195,13 +202,30 @@ func (c *Config) client() []kgo.Opt {
 	}
 }
 
-// consuming are the options of every consumer.
+// consuming are the options of every consumer. A reader of tables whose position
+// is not in the log any more starts at what is left of it: reading again changes
+// nothing there.
 func (c *Config) consuming() []kgo.Opt {
 	return append(c.client(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxBytes(16<<20),
 		kgo.FetchMaxWait(fetchMaxWait),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // rule 7
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	)
+}
+
+// joining are the options of every member of a group. A group without offsets
+// starts at the oldest record (rule 7). One whose position is not in the log any
+// more moves nowhere by itself: further on it would leave records out, further
+// back it would count them twice.
+func (c *Config) joining() []kgo.Opt {
+	return append(c.consuming(),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.InstanceID(c.Member),
+		kgo.Balancers(kgo.RangeBalancer()), // eager; the same partitions of every input, as Goka wants
+		kgo.SessionTimeout(c.SessionTimeout),
+		kgo.HeartbeatInterval(c.HeartbeatInterval),
 	)
 }
 

@@ -20,7 +20,7 @@ func TestValidationNamesEveryFault(t *testing.T) {
 			t.Errorf("%q is not in: %v", want, err)
 		}
 	}
-	if _, err := NewStage(Config{}, Stage{}); err == nil || !strings.Contains(err.Error(), "exactly one of Handle and Batch") {
+	if _, err := NewStage(Config{}, Stage{}); err == nil || !strings.Contains(err.Error(), "exactly one of Handle, Batch and Forward") {
 		t.Errorf("stage: %v", err)
 	}
 	if _, err := NewView(Config{Brokers: []string{"b"}}, "", table, ViewOptions{}); err == nil {

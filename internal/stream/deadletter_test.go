@@ -3,9 +3,8 @@ package stream
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -103,7 +102,7 @@ func TestDeadLetters(t *testing.T) {
 	if fmt.Sprint(reasons) != fmt.Sprint(want) {
 		t.Errorf("dead letters %v, want %v", reasons, want)
 	}
-	for verdict, n := range map[string]float64{"applied": 60, "replayed": 0, "rejected": 1, "dead_lettered": 4, "": 65} {
+	for verdict, n := range map[string]float64{"applied": 60, "replayed": 0, "rejected": 1, "retried": 0, "dead_lettered": 4, "": 65} {
 		if got := metric(t, cfg.Registerer, "records_total", verdict); got != n {
 			t.Errorf("verdict %q: %v, want %v", verdict, got, n)
 		}
@@ -111,102 +110,55 @@ func TestDeadLetters(t *testing.T) {
 	if got := metric(t, cfg.Registerer, "consumed_records_total", ""); got != 65 {
 		t.Errorf("consumed %v, want 65", got)
 	}
+	if got := metric(t, cfg.Registerer, "dead_letters_total", ClassPoison); got != 2 {
+		t.Errorf("%v letters are poison, want 2", got)
+	}
 	if got := metric(t, cfg.Registerer, "refused_records_total", "not_today"); got != 1 {
 		t.Errorf("rejected for not_today: %v", got)
 	}
 }
 
-// An error that is no rejection, which passes: the transaction is aborted, the
-// session starts again, and nothing is lost or counted twice.
-func TestErrorsRestartTheSession(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	var failures atomic.Int64
-	handle := func(state proto.Message, m *transition.Message) (transition.Effect, error) {
-		if m.Key == key(3) && failures.Add(1) <= 3 {
-			if failures.Load() == 2 {
-				panic("a bug that passes")
-			}
-			return transition.Effect{}, errors.New("it will pass")
-		}
-		return add(state, m)
-	}
-	b.produce(numbers.Name, 10, 20)
-	cfg := b.config("a")
-	b.start(cfg, Processor{Group: count, Handle: handle})
-	b.consumed(count.Name, numbers.Name)
-	b.sumsExact(10, 20)
-	if n := len(b.read(DeadLetterTopic.Name)); n != 0 {
-		t.Fatalf("%d dead letters", n)
-	}
-	if n := metric(t, cfg.Registerer, "session_restarts_total", ""); n != 3 {
-		t.Fatalf("%v restarts, want 3", n)
-	}
-}
-
-// A record that fails each time must not stop its partition for ever: after
-// the attempts it is a dead letter with its error, and what follows goes on.
-func TestARecordThatAlwaysFailsIsBuried(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	handle := func(state proto.Message, m *transition.Message) (transition.Effect, error) {
-		if value(m.Value) == 13 {
-			return transition.Effect{}, errors.New("division by zero")
-		}
-		return add(state, m)
-	}
-	b.produce(numbers.Name, 10, 5)
-	b.write(record(numbers.Name, key(3), 13))
-	b.produce(numbers.Name, 10, 5)
-	cfg := b.config("a")
-	cfg.AttemptsMax = 3
-	b.start(cfg, Processor{Group: count, Handle: handle})
-	b.consumed(count.Name, numbers.Name)
-	b.sumsExact(10, 10)
-	dead := b.read(DeadLetterTopic.Name)
-	if len(dead) != 1 {
-		t.Fatalf("%d dead letters", len(dead))
-	}
-	if d := dead[0]; header(d, HeaderErrorClass) != ClassError || header(d, HeaderAttempt) != "3" || !strings.Contains(header(d, HeaderDetail), "division by zero") {
-		t.Fatalf("letter %v", d.Headers)
-	}
-}
-
-// When it is the program that fails and not the records, the group stops
-// before it has buried them all.
-func TestTooManyFailuresStopTheGroup(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	b.produce(numbers.Name, 50, 1)
-	cfg := b.config("a")
-	cfg.AttemptsMax, cfg.DeadLetterBudget = 1, 10
-	cfg.BatchRecordsMax = 4
-	r := b.start(cfg, Processor{Group: count, Handle: func(proto.Message, *transition.Message) (transition.Effect, error) {
-		return transition.Effect{}, errors.New("a bug in the handler")
-	}})
-	b.eventually("more than the budget is spent", func() bool { return len(b.read(DeadLetterTopic.Name)) > 10 })
-	if err := r.stop(); !errors.Is(err, ErrBudget) {
-		t.Fatalf("stopped with %v, want ErrBudget", err)
-	}
-	if n := len(b.read(DeadLetterTopic.Name)); n > 20 {
-		t.Fatalf("%d were buried, the budget is 10", n)
-	}
-}
-
-// A dead letter that is sent again and dies again: its attempts add up, and
-// the time of its first death stays.
+// A dead letter that is sent again and dies again: its attempts add up, the time
+// of its first death stays, and it is another letter.
 func TestALetterThatDiesAgain(t *testing.T) {
 	t.Parallel()
-	l := letter{class: ClassPoison, reason: "r", attempt: 2}
 	at := Position{"t", 1, 2}
 	carried := []kgo.RecordHeader{
+		{Key: HeaderID, Value: []byte("old")},
+		{Key: HeaderOriginalTopic, Value: []byte("t")},
+		{Key: HeaderOriginalPartition, Value: []byte("1")},
+		{Key: HeaderOriginalOffset, Value: []byte("0")},
 		{Key: HeaderAttempt, Value: []byte("5")},
 		{Key: HeaderFirstFailedAt, Value: []byte("2026-01-01T00:00:00Z")},
 		{Key: HeaderReason, Value: []byte("old")},
+		{Key: HeaderRedriveOf, Value: []byte("old")},
 		{Key: "trace", Value: []byte("x")},
 	}
-	r := &kgo.Record{Headers: l.headers("g", at, carried)}
-	if header(r, HeaderAttempt) != "7" || header(r, HeaderFirstFailedAt) != "2026-01-01T00:00:00Z" || header(r, HeaderReason) != "r" || header(r, "trace") != "x" {
-		t.Fatalf("%v", r.Headers)
+	l := newLetter(at, carried, time.Unix(1, 0), transition.Poisoned("r", "d"))
+	r := &kgo.Record{Headers: l.dead("g", carried)}
+	for key, want := range map[string]string{
+		HeaderAttempt: "6", HeaderFirstFailedAt: "2026-01-01T00:00:00Z", HeaderReason: "r", "trace": "x",
+		HeaderID: DeadLetterID(at), HeaderOriginalOffset: "2", HeaderRedriveOf: "old",
+	} {
+		if got := header(r, key); got != want {
+			t.Errorf("%s is %q, want %q", key, got, want)
+		}
+	}
+}
+
+// A redriven record is put off, comes back, and dies: the attempts since the
+// redrive decide when it dies, the letter has those before it as well, and its
+// original is the redriven record, not the copy that came back.
+func TestAttemptsBeforeARedriveOnlyAddUp(t *testing.T) {
+	t.Parallel()
+	redriven := []kgo.RecordHeader{{Key: HeaderAttempt, Value: []byte("5")}, {Key: HeaderFirstFailedAt, Value: []byte("2026-01-01T00:00:00Z")}}
+	l := newLetter(Position{"t", 1, 7}, redriven, time.Unix(1, 0), errors.New("again"))
+	if l.attempt != 1 || !l.before {
+		t.Fatalf("attempt %d, failed before: %v", l.attempt, l.before)
+	}
+	l = newLetter(Position{"t", 1, 9}, l.putOff("g", redriven, time.Unix(2, 0)), time.Unix(3, 0), errors.New("and again"))
+	r := &kgo.Record{Headers: l.dead("g", redriven)}
+	if l.attempt != 2 || header(r, HeaderAttempt) != "7" || header(r, HeaderOriginalOffset) != "7" {
+		t.Fatalf("attempt %d, letter %v", l.attempt, r.Headers)
 	}
 }

@@ -51,5 +51,13 @@ func (l *lanes) following(key string) func() {
 	return queue[0]
 }
 
+// idle runs fn, which only waits, in the middle of a job: its slot is another's
+// meanwhile.
+func (l *lanes) idle(fn func()) {
+	<-l.slots
+	defer func() { l.slots <- struct{}{} }()
+	fn()
+}
+
 // wait returns when all jobs are done.
 func (l *lanes) wait() { l.jobs.Wait() }

@@ -40,7 +40,7 @@ type member struct {
 // joinMember fences whoever used this member id before, then joins the group.
 func joinMember(ctx context.Context, cfg *Config, group string, topics []string) (*member, error) {
 	m := &member{cfg: cfg, group: group, changed: make(chan struct{}, 1), fenced: make(chan struct{})}
-	opts := append(append(cfg.consuming(), cfg.producing()...),
+	opts := append(append(cfg.joining(), cfg.producing()...),
 		kgo.TransactionalID(group+"/"+cfg.Member),
 		kgo.TransactionTimeout(cfg.TransactionTimeout),
 		// The flush before the commit ends the linger: a small transaction costs one
@@ -48,10 +48,6 @@ func joinMember(ctx context.Context, cfg *Config, group string, topics []string)
 		kgo.ProducerLinger(20*time.Millisecond),
 		kgo.MaxBufferedRecords(1<<20),
 		kgo.ConsumerGroup(group),
-		kgo.InstanceID(cfg.Member),
-		kgo.Balancers(kgo.RangeBalancer()), // the same partitions of every input, as Goka wants
-		kgo.SessionTimeout(cfg.SessionTimeout),
-		kgo.HeartbeatInterval(cfg.HeartbeatInterval),
 		kgo.WithHooks(m),
 		kgo.OnPartitionsAssigned(m.assigned),
 		kgo.OnPartitionsRevoked(m.revoked),

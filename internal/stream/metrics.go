@@ -12,9 +12,12 @@ import (
 // namespace is what all metric names of the runtime start with.
 const namespace = "boxoffice_stream"
 
-// verdictDeadLettered is the fourth end of a record, beside the verdicts of a
-// transition (I7).
-const verdictDeadLettered = "dead_lettered"
+// The ends of a record beside the verdicts of a transition (I7): put off, so that
+// a copy comes again, and dead.
+const (
+	verdictRetried      = "retried"
+	verdictDeadLettered = "dead_lettered"
+)
 
 // reasonsMax bounds the reason label of a group; further ones count as "other".
 const reasonsMax = 64
@@ -34,6 +37,7 @@ type metrics struct {
 	recovered    *prometheus.CounterVec
 	assigned     *prometheus.GaugeVec
 	retries      *prometheus.CounterVec
+	letters      *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -60,6 +64,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		recovered:    counter("recovered_records_total", "Table records that were read from the log into the local storage."),
 		assigned:     gauge("assigned_partitions", "Partitions of its inputs that this member owns."),
 		retries:      counter("retries_total", "Attempts of a stage that failed and are made again."),
+		letters:      counter("dead_letters_total", "Dead letters by class of error and reason.", "class", "reason"),
 	}
 }
 
@@ -81,16 +86,17 @@ func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 
 // groupMetrics are one group's series, all of them present from the start.
 type groupMetrics struct {
-	consumed                                 prometheus.Counter
-	applied, replayed, rejected, deadLetters prometheus.Counter
-	committed, aborted                       prometheus.Counter
-	batch, duration                          prometheus.Observer
-	restarts, timers, retries, recovered     prometheus.Counter
-	lag, recovery, assigned                  prometheus.Gauge
+	consumed                                          prometheus.Counter
+	applied, replayed, rejected, retried, deadLetters prometheus.Counter
+	committed, aborted                                prometheus.Counter
+	batch, duration                                   prometheus.Observer
+	restarts, timers, retries, recovered              prometheus.Counter
+	lag, recovery, assigned                           prometheus.Gauge
 
 	mu      sync.Mutex
-	reasons map[string]prometheus.Counter
-	reason  func(string) prometheus.Counter
+	reasons map[string]bool // those that have a series of their own
+	reason  func(reason string) prometheus.Counter
+	letter  func(class, reason string) prometheus.Counter
 }
 
 func (m *metrics) group(name string) *groupMetrics {
@@ -99,6 +105,7 @@ func (m *metrics) group(name string) *groupMetrics {
 		applied:     m.records.WithLabelValues(name, transition.Applied.String()),
 		replayed:    m.records.WithLabelValues(name, transition.Replayed.String()),
 		rejected:    m.records.WithLabelValues(name, transition.Rejected.String()),
+		retried:     m.records.WithLabelValues(name, verdictRetried),
 		deadLetters: m.records.WithLabelValues(name, verdictDeadLettered),
 		committed:   m.transactions.WithLabelValues(name, "committed"),
 		aborted:     m.transactions.WithLabelValues(name, "aborted"),
@@ -111,8 +118,9 @@ func (m *metrics) group(name string) *groupMetrics {
 		recovery:    m.recovery.WithLabelValues(name),
 		recovered:   m.recovered.WithLabelValues(name),
 		assigned:    m.assigned.WithLabelValues(name),
-		reasons:     map[string]prometheus.Counter{},
-		reason:      func(r string) prometheus.Counter { return m.reasons.WithLabelValues(name, r) },
+		reasons:     map[string]bool{},
+		reason:      func(reason string) prometheus.Counter { return m.reasons.WithLabelValues(name, reason) },
+		letter:      func(class, reason string) prometheus.Counter { return m.letters.WithLabelValues(name, class, reason) },
 	}
 }
 
@@ -124,24 +132,27 @@ func (g *groupMetrics) add(n int, t *tally) {
 	g.applied.Add(float64(t.applied.Load()))
 	g.replayed.Add(float64(t.replayed.Load()))
 	g.rejected.Add(float64(t.rejected.Load()))
+	g.retried.Add(float64(t.retried.Load()))
 	g.deadLetters.Add(float64(t.deadLettered.Load()))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for reason, n := range t.reasons {
-		g.refused(reason).Add(float64(n))
+		g.reason(g.bounded(reason)).Add(float64(n))
+	}
+	for why, n := range t.letters {
+		g.letter(why.class, g.bounded(why.reason)).Add(float64(n))
 	}
 }
 
-func (g *groupMetrics) refused(reason string) prometheus.Counter {
+// bounded keeps the number of series of a group bounded.
+func (g *groupMetrics) bounded(reason string) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	c := g.reasons[reason]
-	if c == nil {
+	if !g.reasons[reason] {
 		if len(g.reasons) >= reasonsMax {
-			return g.reason("other")
+			return "other"
 		}
-		c = g.reason(reason)
-		g.reasons[reason] = c
+		g.reasons[reason] = true
 	}
-	return c
+	return reason
 }

@@ -17,9 +17,12 @@ import (
 // for different partitions concurrently, and again for records whose
 // transaction did not commit, so it must depend on its arguments alone.
 //
-// A *transition.Poison sends the record to the dead letters. Any other error
-// aborts the transaction and restarts the session; when the same record fails
-// Config.AttemptsMax times, it goes to the dead letters with its error.
+// A *transition.Poison sends the record to the dead letters. With any other
+// error, or a panic, the record is put off: it goes to the retries, the partition
+// goes on, and the record comes again behind those that came after it. So the
+// handler must bear messages that are late, of which its key has seen newer ones.
+// When a record has failed Config.AttemptsMax times, it goes to the dead letters
+// with its error.
 type Handler func(state proto.Message, m *transition.Message) (transition.Effect, error)
 
 // Processor is one stateful group.
@@ -54,7 +57,7 @@ func (p *Processor) Validate() error {
 		complain("the table is called %q, it must be %q", g.Table.Name, want)
 	}
 	for _, t := range append(append([]topology.Topic{g.Table}, g.Inputs...), g.Outputs...) {
-		if t.New == nil && t.Name != DeadLetterTopic.Name {
+		if t.New == nil && t.Name != DeadLetterTopic.Name && t.Name != RetryTopic.Name {
 			complain("topic %q has no message type", t.Name)
 		}
 	}

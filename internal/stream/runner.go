@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/eventpro/boxoffice/internal/stream/core"
 	"github.com/eventpro/boxoffice/internal/stream/storage"
 )
 
@@ -26,11 +27,12 @@ var ErrMemberTaken = errors.New("another process uses this member id")
 
 // Runner runs one member of a stateful group.
 type Runner struct {
-	cfg      Config
-	proc     Processor
-	metrics  *groupMetrics
-	failures *failures
-	outputs  map[string]bool
+	cfg     Config
+	proc    Processor
+	metrics *groupMetrics
+	budget  *budget
+	retries Backoff
+	decider core.Decider
 
 	// Set while Run runs.
 	store      *storage.Store
@@ -60,12 +62,15 @@ func NewRunner(cfg Config, p Processor) (*Runner, error) {
 	configureGoka()
 	cfg = cfg.withDefaults()
 	r := &Runner{
-		cfg: cfg, proc: p, failures: newFailures(&cfg),
+		cfg: cfg, proc: p, budget: &budget{max: cfg.FailuresMax, of: cfg.FailuresOf}, retries: cfg.Retries,
 		metrics: newMetrics(cfg.Registerer).group(p.Group.Name),
-		outputs: map[string]bool{},
+	}
+	r.decider = core.Decider{
+		Handle: p.Handle, Group: p.Group.Name, Outputs: map[string]bool{},
+		Partition: func(key string) int32 { return Partition(key, r.partitions) },
 	}
 	for _, t := range p.Group.Outputs {
-		r.outputs[t.Name] = true
+		r.decider.Outputs[t.Name] = true
 	}
 	return r, nil
 }
@@ -91,7 +96,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	pause := backoff{min: r.cfg.RestartBackoffMin, max: r.cfg.RestartBackoffMax}
 	for {
 		before := r.progress()
-		err := r.once(ctx)
+		err := intact(ctx, store, r.once)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -239,7 +244,7 @@ func (r *Runner) Get(key string) (proto.Message, error) {
 	case value == nil:
 		return nil, nil
 	}
-	m, bad := decode(r.proc.Group.Table.New, value)
+	m, bad := core.Decode(r.proc.Group.Table.New, value)
 	if bad != nil {
 		return nil, fmt.Errorf("state of key %q: %w", key, bad)
 	}

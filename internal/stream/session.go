@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/eventpro/boxoffice/internal/stream/core"
 )
 
 // Why a session ends.
@@ -151,6 +154,8 @@ func (s *session) cause(err error) error {
 	switch why := context.Cause(s.ctx); {
 	case isFatal(err):
 		return err
+	case isFatal(why):
+		return why
 	case errors.Is(why, errRevoked), errors.Is(why, errStopped):
 		return nil
 	case err != nil:
@@ -219,14 +224,18 @@ func (s *session) loop(ctx context.Context) error {
 		s.lag.waiting(true)
 		fetches := s.m.tx.PollRecords(polling, s.r.cfg.BatchRecordsMax)
 		s.lag.waiting(false)
-		if err := fetchError(fetches); err != nil {
+		n := fetches.NumRecords()
+		err := fetchError(fetches)
+		if n > 0 || err != nil {
+			// Records that came along with an error are not handled: they must come again.
+			s.m.unsettled.Store(true)
+		}
+		if err != nil {
 			return err
 		}
-		n := fetches.NumRecords()
 		if n == 0 {
 			continue
 		}
-		s.m.unsettled.Store(true)
 		if s.ctx.Err() != nil {
 			continue
 		}
@@ -256,6 +265,7 @@ func (s *session) pause(ctx context.Context) bool {
 func (s *session) transaction(ctx context.Context, fetches kgo.Fetches, n int) error {
 	s.begun = time.Now()
 	s.tally.reset()
+	s.r.budget.begin()
 	s.produceErr.Store(nil)
 	for i := range s.tableEnds {
 		s.tableEnds[i].Store(-1)
@@ -364,27 +374,16 @@ func (s *session) committed(fetches kgo.Fetches, n int) error {
 		}
 		oldest = min(oldest, p.Records[0].Timestamp.UnixMilli())
 		next := p.Records[len(p.Records)-1].Offset + 1
-		s.r.failures.committed(p.Topic, p.Partition, next)
 		s.lag.consumed(p.Topic, p.Partition, next)
 	})
-	if gaveUp := int(s.tally.gaveUp.Load()); gaveUp > 0 {
-		if err := s.r.failures.gaveUp(gaveUp); err != nil {
-			return fatal{err}
-		}
-	}
+	s.r.budget.committed(n)
 	return nil
 }
 
 // reached returns up to which moment the inputs have been handled: the present
 // when nothing waits, else the time of the oldest record of the last batch.
 func (s *session) reached(now time.Time) time.Time {
-	if s.lag.idleFor() >= idleAfter {
-		return now
-	}
-	if oldest := time.UnixMilli(s.oldest.Load()); oldest.Before(now) {
-		return oldest
-	}
-	return now
+	return core.Reached(now, time.UnixMilli(s.oldest.Load()), s.lag.idleFor() >= idleAfter)
 }
 
 // idleAfter is how long a fetch waits until nothing waits for the consumer.
@@ -397,6 +396,9 @@ func fetchError(fetches kgo.Fetches) error {
 			continue
 		}
 		err := fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
+		if loss := (*kgo.ErrDataLoss)(nil); errors.Is(e.Err, kerr.OffsetOutOfRange) || errors.As(e.Err, &loss) {
+			err = fmt.Errorf("%w; the log does not hold what was to be read next, and going on elsewhere would leave records out or count them twice: find out what was lost, then set the group's offsets to where it shall go on", err)
+		}
 		if errors.Is(e.Err, kgo.ErrClientClosed) || e.Topic == "" {
 			return fatal{err}
 		}

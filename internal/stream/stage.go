@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -19,18 +20,29 @@ import (
 // Stage consumes a group's inputs for effects outside Kafka. It is
 // at-least-once by nature (runtime rule 10): a message may come again after a
 // crash or a rebalance, so its effect must carry an idempotency key. Exactly
-// one of Handle and Batch is set.
+// one of Handle, Batch and Forward is set.
 //
 // A *transition.Poison sends the message to the dead letters. Any other error
 // is tried again with backoff until it passes or the partition is lost: an
-// outage outside is no reason to drop a message.
+// outage outside is no reason to drop a message. Meanwhile the messages of its
+// key wait, to keep their order, and the others go on: a pause holds no worker.
+// Only when Workers * 16 messages wait for a failing key, or for several, is
+// nothing more read; and nothing is committed past a message that waits (I6).
 type Stage struct {
 	Group topology.Group
 	// Handle handles one message: those of a key one after the other in log
 	// order, those of different keys concurrently. Its outputs are
 	// acknowledged by Kafka before the message is committed.
 	Handle func(ctx context.Context, m *transition.Message) ([]transition.Output, error)
-	// Workers bounds the concurrent calls of Handle (64).
+	// Forward handles one record as it is, as Handle does a message. Its inputs
+	// are decoded by nobody, so it may return an *Undecodable.
+	Forward func(ctx context.Context, r *kgo.Record) ([]*kgo.Record, error)
+	// Due is when a record may be handled; until then it waits like one whose
+	// attempt failed. nil: at once. Waiting counts those that wait; nil: nobody
+	// wants to know.
+	Due     func(r *kgo.Record) time.Time
+	Waiting prometheus.Gauge
+	// Workers bounds the concurrent calls of Handle or Forward (64).
 	Workers int
 	// Batch handles many messages, those of a partition in log order. When it
 	// returns nil, all of them are committed. When it returns poison, they come
@@ -55,14 +67,20 @@ func (s *Stage) Validate() error {
 	if len(g.Inputs) == 0 {
 		complain("no inputs")
 	}
-	if (s.Handle == nil) == (s.Batch == nil) {
-		complain("exactly one of Handle and Batch must be set")
+	ways := 0
+	for _, set := range []bool{s.Handle != nil, s.Batch != nil, s.Forward != nil} {
+		if set {
+			ways++
+		}
+	}
+	if ways != 1 {
+		complain("exactly one of Handle, Batch and Forward must be set")
 	}
 	if s.Workers < 0 || s.BatchRecordsMax < 0 || s.BatchWait < 0 {
 		complain("limits must not be negative")
 	}
 	for _, t := range g.Inputs {
-		if t.New == nil {
+		if t.New == nil && s.Forward == nil {
 			complain("topic %q has no message type", t.Name)
 		}
 	}
@@ -140,14 +158,9 @@ func (r *StageRunner) Run(ctx context.Context) error {
 
 // once runs one client until it is spent.
 func (r *StageRunner) once(ctx context.Context) error {
-	cl, err := kgo.NewClient(append(append(r.cfg.consuming(), r.cfg.producing()...),
+	cl, err := kgo.NewClient(append(append(r.cfg.joining(), r.cfg.producing()...),
 		kgo.ProducerLinger(0),
 		kgo.ConsumerGroup(r.stage.Group.Name),
-		kgo.InstanceID(r.cfg.Member),
-		kgo.ConsumeTopics(names(r.stage.Group.Inputs)...),
-		kgo.Balancers(kgo.RangeBalancer()), // eager: a tenure is one whole assignment
-		kgo.SessionTimeout(r.cfg.SessionTimeout),
-		kgo.HeartbeatInterval(r.cfg.HeartbeatInterval),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(), // what was polled is in the tenure before it can end
 		kgo.OnPartitionsAssigned(r.assigned),
@@ -160,6 +173,9 @@ func (r *StageRunner) once(ctx context.Context) error {
 	r.cl, r.adm = cl, kadm.NewClient(cl)
 	defer cl.CloseAllowingRebalance()
 	defer r.end(true)
+	// The client joins when it has topics. An assignment may come before the next
+	// line, so what it uses is there by now.
+	cl.AddConsumeTopics(names(r.stage.Group.Inputs)...)
 	for ctx.Err() == nil {
 		if err := r.poll(ctx); err != nil {
 			return err

@@ -11,12 +11,15 @@ import (
 // metrics only when the transaction has committed, so that every record is
 // counted once (I7).
 type tally struct {
-	applied, replayed, rejected, deadLettered atomic.Int64
-	gaveUp                                    atomic.Int64 // of the dead-lettered: failed too often
+	applied, replayed, rejected, retried, deadLettered atomic.Int64
 
 	mu      sync.Mutex
 	reasons map[string]int
+	letters map[ending]int
 }
+
+// ending is why a record is a dead letter.
+type ending struct{ class, reason string }
 
 func (t *tally) verdict(v transition.Verdict, reason string) {
 	switch v {
@@ -32,10 +35,13 @@ func (t *tally) verdict(v transition.Verdict, reason string) {
 
 func (t *tally) dead(l letter) {
 	t.deadLettered.Add(1)
-	if l.class == ClassError {
-		t.gaveUp.Add(1)
-	}
 	t.because(l.reason)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.letters == nil {
+		t.letters = map[ending]int{}
+	}
+	t.letters[ending{l.class, l.reason}]++
 }
 
 func (t *tally) because(reason string) {
@@ -52,8 +58,9 @@ func (t *tally) reset() {
 	t.replayed.Store(0)
 	t.rejected.Store(0)
 	t.deadLettered.Store(0)
-	t.gaveUp.Store(0)
+	t.retried.Store(0)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	clear(t.reasons)
+	clear(t.letters)
 }

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/eventpro/boxoffice/internal/stream/core"
 	"github.com/eventpro/boxoffice/internal/transition"
 )
 
@@ -35,6 +37,11 @@ type tenure struct {
 	batch    []*item    // poll goroutine's
 	batchDue time.Time
 }
+
+type (
+	prefix = core.Prefix[letter]
+	entry  = core.Entry[letter]
+)
 
 // item is one record with all that is needed to finish it.
 type item struct {
@@ -81,9 +88,11 @@ func (t *tenure) room(ctx context.Context) bool {
 func (t *tenure) take(fetches kgo.Fetches) {
 	fetches.EachRecord(func(rec *kgo.Record) {
 		p := t.prefixes[topicPartition{rec.Topic, rec.Partition}]
-		it := &item{record: rec, prefix: p, entry: p.add(rec.Offset, rec.LeaderEpoch)}
+		it := &item{record: rec, prefix: p, entry: p.Add(rec.Offset, rec.LeaderEpoch)}
 		it.message = transition.Message{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Key: string(rec.Key), Time: rec.Timestamp}
-		it.message.Value, it.bad = decode(t.r.types[rec.Topic], rec.Value)
+		if t.r.stage.Forward == nil {
+			it.message.Value, it.bad = core.Decode(t.r.types[rec.Topic], rec.Value)
+		}
 		if t.r.stage.Batch != nil {
 			if len(t.batch) == 0 {
 				t.batchDue = time.Now().Add(t.r.stage.BatchWait)
@@ -118,8 +127,10 @@ func (t *tenure) submit(it *item) {
 
 // handle works on a message until it is finished, or the tenure ends.
 func (t *tenure) handle(it *item) {
-	pause := backoff{min: t.r.cfg.RestartBackoffMin, max: t.r.cfg.RestartBackoffMax}
-	for {
+	if t.r.stage.Due != nil {
+		t.pause(t.r.stage.Due(it.record).Sub(t.r.cfg.Clock()))
+	}
+	for n := 1; ; n++ {
 		if t.open.Err() != nil {
 			return // unfinished: it comes again to the next owner
 		}
@@ -128,34 +139,53 @@ func (t *tenure) handle(it *item) {
 			err = t.publish(records)
 		}
 		if err == nil {
-			it.prefix.finish(it.entry, dead)
+			it.prefix.Finish(it.entry, dead)
 			return
 		}
-		if !t.again(&pause, it.record, err) {
-			return
+		if t.open.Err() == nil {
+			t.pause(t.failed(n, it.record, err))
 		}
 	}
 }
 
-// again reports a failed attempt and waits; false: the tenure has ended.
-func (t *tenure) again(pause *backoff, at *kgo.Record, err error) bool {
-	if t.open.Err() != nil {
-		return false
+// pause waits until the time is over or the tenure ends. It gives its worker
+// away meanwhile.
+func (t *tenure) pause(d time.Duration) {
+	if d <= 0 {
+		return
 	}
+	if w := t.r.stage.Waiting; w != nil {
+		w.Inc()
+		defer w.Dec()
+	}
+	t.lanes.idle(func() { t.wait(d) })
+}
+
+func (t *tenure) wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.open.Done():
+	}
+}
+
+// failed reports a failed attempt and returns how long to wait for the next.
+func (t *tenure) failed(attempt int, at *kgo.Record, err error) time.Duration {
 	t.r.metrics.retries.Inc()
-	t.r.cfg.Logger.Warn("attempt failed", "group", t.r.stage.Group.Name, "record", positionOf(at).String(), "cause", err)
-	return pause.wait(t.open)
+	t.r.cfg.Logger.Warn("attempt failed", "group", t.r.stage.Group.Name, "record", positionOf(at).String(), "attempt", attempt, "cause", err)
+	return Backoff{t.r.cfg.RestartBackoffMin, t.r.cfg.RestartBackoffMax}.Pause(attempt, positionOf(at).String())
 }
 
 // attempt calls the handler once. It returns what to publish: the outputs, or
 // the dead letter.
 func (t *tenure) attempt(it *item) (records []*kgo.Record, dead *letter, err error) {
 	if it.bad != nil {
-		return t.dead(it, letter{class: ClassUndecodable, reason: ClassUndecodable, detail: it.bad.Error()})
+		return t.dead(it, it.bad)
 	}
-	outputs, err := t.call(&it.message)
-	if poison, ok := transition.AsPoison(err); ok {
-		return t.dead(it, letter{class: ClassPoison, reason: poison.Reason, detail: poison.Detail})
+	outputs, records, err := t.call(it)
+	if bad := (*Undecodable)(nil); errors.As(err, &bad) || isPoison(err) {
+		return t.dead(it, err)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -168,27 +198,37 @@ func (t *tenure) attempt(it *item) (records []*kgo.Record, dead *letter, err err
 		if err != nil {
 			return nil, nil, fmt.Errorf("encoding an output to %q: %w", o.Topic, err)
 		}
-		records = append(records, &kgo.Record{Topic: o.Topic, Key: []byte(o.Key), Value: value, Headers: carried(it.record.Headers)})
+		records = append(records, &kgo.Record{Topic: o.Topic, Key: []byte(o.Key), Value: value, Headers: Travelling(it.record.Headers)})
 	}
 	return records, nil, nil
 }
 
+func isPoison(err error) bool {
+	_, ok := transition.AsPoison(err)
+	return ok
+}
+
 // call turns a panic of the handler into an error.
-func (t *tenure) call(m *transition.Message) (outputs []transition.Output, err error) {
+func (t *tenure) call(it *item) (outputs []transition.Output, records []*kgo.Record, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the handler panicked: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return t.r.stage.Handle(t.ctx, m)
+	if t.r.stage.Forward != nil {
+		records, err = t.r.stage.Forward(t.ctx, it.record)
+		return nil, records, err
+	}
+	outputs, err = t.r.stage.Handle(t.ctx, &it.message)
+	return outputs, nil, err
 }
 
-func (t *tenure) dead(it *item, l letter) ([]*kgo.Record, *letter, error) {
-	l.attempt, l.firstFailed = 1, t.r.cfg.Clock()
+func (t *tenure) dead(it *item, cause error) ([]*kgo.Record, *letter, error) {
+	l := newLetter(positionOf(it.record), it.record.Headers, t.r.cfg.Clock(), cause)
 	t.r.cfg.Logger.Warn("dead letter", "group", t.r.stage.Group.Name, "record", positionOf(it.record).String(), "class", l.class, "reason", l.reason, "detail", l.detail)
 	return []*kgo.Record{{
 		Topic: DeadLetterTopic.Name, Key: it.record.Key, Value: it.record.Value,
-		Headers: l.headers(t.r.stage.Group.Name, positionOf(it.record), it.record.Headers),
+		Headers: l.dead(t.r.stage.Group.Name, it.record.Headers),
 	}}, &l, nil
 }
 
@@ -200,23 +240,11 @@ func (t *tenure) publish(records []*kgo.Record) error {
 	return t.r.cl.ProduceSync(t.ctx, records...).FirstErr()
 }
 
-// carried are the headers that travel with a message.
-func carried(headers []kgo.RecordHeader) []kgo.RecordHeader {
-	var out []kgo.RecordHeader
-	for _, h := range headers {
-		if !isDeadLetterHeader(h.Key) {
-			out = append(out, h)
-		}
-	}
-	return out
-}
-
 // handleBatch works on a batch until it is finished, or the tenure ends.
 func (t *tenure) handleBatch(items []*item) {
 	t.busy.Lock()
 	defer t.busy.Unlock()
-	pause := backoff{min: t.r.cfg.RestartBackoffMin, max: t.r.cfg.RestartBackoffMax}
-	for {
+	for n := 1; ; n++ {
 		if t.open.Err() != nil {
 			return
 		}
@@ -224,8 +252,8 @@ func (t *tenure) handleBatch(items []*item) {
 		if err == nil {
 			break
 		}
-		if !t.again(&pause, items[0].record, err) {
-			return
+		if t.open.Err() == nil {
+			t.wait(t.failed(n, items[0].record, err))
 		}
 	}
 	t.commit(t.ctx)
@@ -237,21 +265,21 @@ func (t *tenure) handleBatch(items []*item) {
 func (t *tenure) attemptBatch(items []*item) error {
 	dead := map[*item]*letter{}
 	var letters []*kgo.Record
-	bury := func(it *item, l letter) {
-		records, why, _ := t.dead(it, l)
+	bury := func(it *item, cause error) {
+		records, why, _ := t.dead(it, cause)
 		dead[it] = why
 		letters = append(letters, records...)
 	}
 	messages := make([]*transition.Message, 0, len(items))
 	for _, it := range items {
 		if it.bad != nil {
-			bury(it, letter{class: ClassUndecodable, reason: ClassUndecodable, detail: it.bad.Error()})
+			bury(it, it.bad)
 			continue
 		}
 		messages = append(messages, &it.message)
 	}
 	err := t.callBatch(messages)
-	if _, ok := transition.AsPoison(err); ok {
+	if isPoison(err) {
 		err = t.oneByOne(items, bury)
 	}
 	if err != nil {
@@ -261,20 +289,20 @@ func (t *tenure) attemptBatch(items []*item) error {
 		return err
 	}
 	for _, it := range items {
-		it.prefix.finish(it.entry, dead[it])
+		it.prefix.Finish(it.entry, dead[it])
 	}
 	return nil
 }
 
 // oneByOne handles the messages of a batch that has poison in it.
-func (t *tenure) oneByOne(items []*item, bury func(*item, letter)) error {
+func (t *tenure) oneByOne(items []*item, bury func(*item, error)) error {
 	for _, it := range items {
 		if it.bad != nil {
 			continue
 		}
 		err := t.callBatch([]*transition.Message{&it.message})
-		if poison, ok := transition.AsPoison(err); ok {
-			bury(it, letter{class: ClassPoison, reason: poison.Reason, detail: poison.Detail})
+		if isPoison(err) {
+			bury(it, err)
 			continue
 		}
 		if err != nil {
@@ -317,11 +345,11 @@ func (t *tenure) commit(ctx context.Context) {
 	defer t.commits.Unlock()
 	offsets := map[string]map[int32]kgo.EpochOffset{}
 	for at, p := range t.prefixes {
-		if e := p.offer(); e != nil { // I6
+		if e := p.Offer(); e != nil { // I6
 			if offsets[at.topic] == nil {
 				offsets[at.topic] = map[int32]kgo.EpochOffset{}
 			}
-			offsets[at.topic][at.partition] = kgo.EpochOffset{Epoch: e.epoch, Offset: e.next}
+			offsets[at.topic][at.partition] = kgo.EpochOffset{Epoch: e.Epoch, Offset: e.Next}
 		}
 	}
 	if len(offsets) == 0 {
@@ -333,7 +361,7 @@ func (t *tenure) commit(ctx context.Context) {
 	}
 	for topic, ps := range offsets {
 		for p, o := range ps {
-			t.count(t.prefixes[topicPartition{topic, p}].accept())
+			t.count(t.prefixes[topicPartition{topic, p}].Accept())
 			t.lag.consumed(topic, p, o.Offset)
 		}
 	}
@@ -352,8 +380,8 @@ func (t *tenure) send(ctx context.Context, offsets map[string]map[int32]kgo.Epoc
 func (t *tenure) count(entries []*entry) {
 	var tally tally
 	for _, e := range entries {
-		if e.dead != nil {
-			tally.dead(*e.dead)
+		if e.Dead != nil {
+			tally.dead(*e.Dead)
 		} else {
 			tally.verdict(transition.Applied, "")
 		}

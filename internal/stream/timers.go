@@ -2,9 +2,10 @@ package stream
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
+
+	"github.com/eventpro/boxoffice/internal/stream/core"
 )
 
 // timers sends the timer messages of the partitions that this member owns. It
@@ -22,18 +23,8 @@ import (
 type timers struct {
 	r       *Runner
 	emitter *Emitter
-	armed   map[string]arming
+	alarms  core.Alarms
 }
-
-// arming is when a due key may be sent again.
-type arming struct {
-	deadline int64
-	again    time.Time
-	pause    time.Duration
-}
-
-// dueMax bounds the timers of one partition and one look.
-const dueMax = 10_000
 
 // newTimers returns nil when the group has no deadlines.
 func newTimers(r *Runner) (*timers, error) {
@@ -46,7 +37,7 @@ func newTimers(r *Runner) (*timers, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &timers{r: r, emitter: e, armed: map[string]arming{}}, nil
+	return &timers{r: r, emitter: e, alarms: core.Alarms{Min: cfg.TimerBackoffMin, Max: cfg.TimerBackoffMax}}, nil
 }
 
 // watch looks for due deadlines until the returned function is called. reached
@@ -76,31 +67,15 @@ func (t *timers) watch(ctx context.Context, partitions []int32, reached func(now
 }
 
 // look sends what was due at the moment that the inputs have reached and was not
-// sent lately. What is no longer in the index has moved on and is forgotten.
+// sent lately.
 func (t *timers) look(now, reached time.Time, partitions []int32) error {
-	still := make(map[string]arming, len(t.armed))
-	defer func() { t.armed = still }()
-	var errs []error
-	for _, p := range partitions {
-		n := 0 // sent: those that wait must not keep others from their turn
-		err := t.r.store.Due(t.r.proc.Group.Table.Name, p, reached.UnixMilli(), func(key string, deadline int64) bool {
-			a, known := t.armed[key]
-			if !known || a.deadline != deadline {
-				a = arming{deadline: deadline, again: now}
-			}
-			if !now.Before(a.again) {
-				a = t.send(key, a, now)
-				n++
-			}
-			still[key] = a
-			return n < dueMax
-		})
-		errs = append(errs, err)
+	due := func(p int32, until int64, visit func(string, int64) bool) error {
+		return t.r.store.Due(t.r.proc.Group.Table.Name, p, until, visit)
 	}
-	return errors.Join(errs...)
+	return t.alarms.Look(now, reached, partitions, due, func(key string) { t.send(key, now) })
 }
 
-func (t *timers) send(key string, a arming, now time.Time) arming {
+func (t *timers) send(key string, now time.Time) {
 	t.emitter.EmitAsync(t.r.proc.Group.Timers, key, t.r.proc.Timer(key, now), func(_ Position, err error) {
 		if err != nil {
 			t.r.cfg.Logger.Debug("timer not sent", "group", t.r.proc.Group.Name, "key", key, "cause", err)
@@ -108,9 +83,6 @@ func (t *timers) send(key string, a arming, now time.Time) arming {
 		}
 		t.r.metrics.timers.Inc()
 	})
-	a.pause = min(max(2*a.pause, t.r.cfg.TimerBackoffMin), t.r.cfg.TimerBackoffMax)
-	a.again = now.Add(a.pause)
-	return a
 }
 
 // close gives up what is not acknowledged: it is sent again by the next owner.

@@ -104,6 +104,37 @@ func TestTimersFireAfterARestart(t *testing.T) {
 	}
 }
 
+// Sagas are open in the partitions of two members, one of them dies and does not
+// come back, and the other takes its partitions over: every deadline fires.
+func TestTimersFireAfterARebalance(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, wakingTopics()...)
+	clock := &fakeClock{}
+	clock.ms.Store(1000)
+	start := func(member string) running {
+		cfg := b.config(member)
+		cfg.Clock = clock.now
+		return b.start(cfg, wakingProcessor(wake))
+	}
+	stays, dies := start("a"), start("b")
+	b.eventually("both own a half", func() bool {
+		return len(stays.Assigned()) == testPartitions/2 && len(dies.Assigned()) == testPartitions/2
+	})
+	for k := range 40 {
+		b.write(record(numbers.Name, key(k), 2000))
+	}
+	b.consumed(waking.Name, numbers.Name)
+	if err := dies.stop(); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("one owns all", func() bool { return len(stays.Assigned()) == testPartitions })
+	if n := len(b.read(wakes.Name)); n != 0 {
+		t.Fatalf("%d timers came before their time", n)
+	}
+	clock.ms.Store(2000)
+	b.eventually("all fire", func() bool { return len(b.read(sums.Name)) == 40 })
+}
+
 // Trace 9: the owner's clock is fast, so the handler finds the first timers too
 // early and does nothing. If the entry had been dropped with the first, the
 // saga would hang for ever.

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/eventpro/boxoffice/internal/stream/core"
 	"github.com/eventpro/boxoffice/internal/stream/storage"
 	"github.com/eventpro/boxoffice/internal/topology"
 )
@@ -104,7 +105,7 @@ func (v *View) Run(ctx context.Context) error {
 	v.store = store
 	pause := backoff{min: v.cfg.RestartBackoffMin, max: v.cfg.RestartBackoffMax}
 	for {
-		err := v.once(ctx)
+		err := intact(ctx, store, v.once)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -211,7 +212,7 @@ func (v *View) get(st *viewState, key string) (proto.Message, error) {
 	case value == nil:
 		return nil, nil
 	}
-	m, bad := decode(v.table.New, value)
+	m, bad := core.Decode(v.table.New, value)
 	if bad != nil {
 		return nil, fmt.Errorf("value of key %q: %w", key, bad)
 	}
@@ -258,7 +259,7 @@ func (v *View) Range(fn func(key string, value proto.Message) bool) error {
 	more := true
 	for p := 0; p < len(st.partitions) && more; p++ {
 		open, err := v.store.Range(v.table.Name, int32(p), func(key, value []byte) bool {
-			m, bad := decode(v.table.New, value)
+			m, bad := core.Decode(v.table.New, value)
 			if bad != nil {
 				v.cfg.Logger.Warn("a table's record is left out", "table", v.table.Name, "key", string(key), "error", bad)
 				return true

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"bytes"
-	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/lovoo/goka/storage"
@@ -27,9 +26,9 @@ func (p *Partition) IteratorWithRange(start, limit []byte) (storage.Iterator, er
 	}
 	it, err := p.store.db.NewIter(o)
 	if err != nil {
-		return nil, fmt.Errorf("local tables: %w", err)
+		return nil, p.store.failed(err)
 	}
-	return &iterator{it: it, prefix: p.records}, nil
+	return &iterator{store: p.store, it: it, prefix: p.records}, nil
 }
 
 func (p *Partition) recordKey(key []byte) []byte {
@@ -37,6 +36,7 @@ func (p *Partition) recordKey(key []byte) []byte {
 }
 
 type iterator struct {
+	store   *Store
 	it      *pebble.Iterator
 	prefix  []byte
 	started bool
@@ -50,13 +50,22 @@ func (i *iterator) Next() bool {
 	return i.it.Next()
 }
 
-func (i *iterator) Err() error  { return i.it.Error() }
+func (i *iterator) Err() error {
+	if err := i.it.Error(); err != nil {
+		return i.store.failed(err)
+	}
+	return nil
+}
+
 func (i *iterator) Key() []byte { return i.it.Key()[len(i.prefix):] }
 
 func (i *iterator) Value() ([]byte, error) {
 	v, err := i.it.ValueAndErr()
-	if err != nil || v == nil {
-		return []byte{}, err
+	switch {
+	case err != nil:
+		return nil, i.store.failed(err)
+	case v == nil:
+		return []byte{}, nil
 	}
 	return v, nil
 }

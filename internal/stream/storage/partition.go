@@ -71,7 +71,9 @@ func (p *Partition) load() error {
 	p.pending = NoOffset
 	if v != nil {
 		if len(v) != 8 {
-			return fmt.Errorf("local tables: the offset of %s/%d has %d bytes", p.id.topic, p.id.partition, len(v))
+			err := fmt.Errorf("the offset of %s/%d has %d bytes", p.id.topic, p.id.partition, len(v))
+			p.store.damage.note(err)
+			return p.store.failed(err)
 		}
 		p.pending = int64(binary.BigEndian.Uint64(v))
 	}
@@ -102,14 +104,14 @@ func (p *Partition) Verify(origin [16]byte, end int64) (dropped bool, err error)
 	defer b.Close()
 	for _, from := range [][]byte{p.records, p.deadlines, p.meta} {
 		if err := b.DeleteRange(from, upper(from), nil); err != nil {
-			return false, fmt.Errorf("local tables: %w", err)
+			return false, p.store.failed(err)
 		}
 	}
 	if err := b.Set(p.metaKey(metaOrigin), origin[:], nil); err != nil {
-		return false, fmt.Errorf("local tables: %w", err)
+		return false, p.store.failed(err)
 	}
 	if err := b.Commit(pebble.NoSync); err != nil {
-		return false, fmt.Errorf("local tables: %w", err)
+		return false, p.store.failed(err)
 	}
 	dropped = p.pending != NoOffset
 	p.pending = NoOffset
@@ -259,7 +261,7 @@ func (p *Partition) flush() error {
 		return err
 	}
 	if err := b.Commit(pebble.NoSync); err != nil {
-		return fmt.Errorf("local tables: %w", err)
+		return p.store.failed(err)
 	}
 	p.staged()
 	return nil
@@ -280,7 +282,7 @@ func (p *Partition) stage(b *pebble.Batch) error {
 			err = p.stageDeadline(b, key, w)
 		}
 		if err != nil {
-			return fmt.Errorf("local tables: %w", err)
+			return p.store.failed(err)
 		}
 	}
 	if p.pending == NoOffset {
@@ -288,7 +290,7 @@ func (p *Partition) stage(b *pebble.Batch) error {
 	}
 	value := binary.BigEndian.AppendUint64(nil, uint64(p.pending))
 	if err := b.Set(p.metaKey(metaOffset), value, nil); err != nil {
-		return fmt.Errorf("local tables: %w", err)
+		return p.store.failed(err)
 	}
 	return nil
 }
@@ -341,7 +343,7 @@ func (p *Partition) due(unixMillis int64, fn func(key string, deadline int64) bo
 		UpperBound: p.deadlineKey(unixMillis+1, ""),
 	})
 	if err != nil {
-		return fmt.Errorf("local tables: %w", err)
+		return p.store.failed(err)
 	}
 	defer it.Close()
 	for ok := it.First(); ok; ok = it.Next() {
@@ -350,5 +352,8 @@ func (p *Partition) due(unixMillis int64, fn func(key string, deadline int64) bo
 			break
 		}
 	}
-	return it.Error()
+	if err := it.Error(); err != nil {
+		return p.store.failed(err)
+	}
+	return nil
 }

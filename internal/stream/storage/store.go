@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Options of a Store.
@@ -25,11 +25,15 @@ type Options struct {
 	// keeps no index.
 	Deadline func(value []byte) (unixMillis int64, open bool)
 	Logger   *slog.Logger
+	// FS is where the database is; nil is the disk.
+	FS vfs.FS
 }
 
 // Store is the database of one role in one process.
 type Store struct {
-	db       *pebble.DB
+	dir      string
+	options  Options
+	lock     *pebble.Lock // of the directory
 	deadline func([]byte) (int64, bool)
 	hotBytes int
 
@@ -37,7 +41,10 @@ type Store struct {
 	open map[partitionID]*Partition
 
 	life   sync.RWMutex // held by readers: the database outlives them
+	db     *pebble.DB   // nil when it was dropped and could not be made anew
 	closed bool
+
+	damage damage
 }
 
 type partitionID struct {
@@ -45,21 +52,54 @@ type partitionID struct {
 	partition int32
 }
 
-// Open opens the database in dir, or creates it.
+// Open opens the database in dir, or creates it. One that is damaged is dropped:
+// it is rebuilt from the log.
 func Open(dir string, o Options) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := o.FS.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("local tables: %w", err)
 	}
-	cache := pebble.NewCache(o.CacheBytes)
+	// The lock comes first: nobody's database is taken for damaged because
+	// another process writes it.
+	lock, err := pebble.LockDirectory(dir, o.FS)
+	if err != nil {
+		return nil, fmt.Errorf("local tables in %s: %w (if another process uses them, give this one its own directory)", dir, err)
+	}
+	s := &Store{dir: dir, options: o, lock: lock, deadline: o.Deadline, hotBytes: o.HotBytes, open: map[partitionID]*Partition{}, damage: newDamage()}
+	if err = s.dropOther(); err == nil {
+		err = s.connect()
+	}
+	if unopenable(err) {
+		s.damage.note(err)
+		err = s.Mend()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("local tables in %s: %w", dir, err), lock.Close())
+	}
+	return s, nil
+}
+
+// connect opens the database.
+func (s *Store) connect() error {
+	cache := pebble.NewCache(s.options.CacheBytes)
 	defer cache.Unref()
 	po := &pebble.Options{
+		FS:                          s.options.FS,
+		Lock:                        s.lock,
 		Cache:                       cache,
-		MemTableSize:                o.MemTableBytes,
+		MemTableSize:                s.options.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
 		FormatMajorVersion:          pebble.FormatNewest,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
-		Logger:                      logger{o.Logger},
+		Logger:                      logger{s.options.Logger},
+		// By default Pebble would end the process.
+		EventListener: &pebble.EventListener{DataCorruption: func(info pebble.DataCorruptionInfo) { s.damage.note(info.Details) }},
 	}
 	for i := range po.Levels {
 		// New keys are looked up before they exist: the filter answers for them.
@@ -69,11 +109,9 @@ func Open(dir string, o Options) (*Store, error) {
 		po.Levels[i].BlockSize = 16 << 10
 		po.Levels[i].IndexBlockSize = 256 << 10
 	}
-	db, err := pebble.Open(dir, po)
-	if err != nil {
-		return nil, fmt.Errorf("local tables in %s: %w (if another process uses them, give this one its own directory; if they are damaged, delete it: they are rebuilt from the log)", dir, err)
-	}
-	return &Store{db: db, deadline: o.Deadline, hotBytes: o.HotBytes, open: map[partitionID]*Partition{}}, nil
+	var err error
+	s.db, err = pebble.Open(s.dir, po)
+	return err
 }
 
 // Close waits for readers and closes the database. All partitions must be
@@ -82,7 +120,16 @@ func (s *Store) Close() error {
 	s.life.Lock()
 	defer s.life.Unlock()
 	s.closed = true
-	return s.db.Close()
+	return errors.Join(s.disconnect(), s.lock.Close())
+}
+
+func (s *Store) disconnect() error {
+	if s.db == nil {
+		return nil
+	}
+	err := s.db.Close()
+	s.db = nil
+	return err
 }
 
 // Partition opens one partition of a topic. At most one is open at a time.
@@ -147,8 +194,10 @@ func (s *Store) Commit(topic string, offset func(partition int32) int64) error {
 	if len(done) == 0 {
 		return nil
 	}
+	// When its log cannot be written any more Pebble panics: the process ends, and the
+	// next one drops or completes what it finds.
 	if err := b.Commit(pebble.NoSync); err != nil {
-		return fmt.Errorf("local tables: commit: %w", err)
+		return s.failed(fmt.Errorf("commit: %w", err))
 	}
 	for _, p := range done {
 		p.staged()
@@ -226,36 +275,32 @@ var lookups = pebble.IterOptions{UseL6Filters: true}
 func (s *Store) get(key []byte) (value []byte, err error) {
 	it, err := s.db.NewIter(&lookups)
 	if err != nil {
-		return nil, fmt.Errorf("local tables: %w", err)
+		return nil, s.failed(err)
 	}
 	if it.SeekPrefixGE(key) && bytes.Equal(it.Key(), key) {
 		v, err := it.ValueAndErr()
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("local tables: %w", err), it.Close())
+			return nil, s.failed(errors.Join(err, it.Close()))
 		}
 		value = make([]byte, len(v)) // never nil: an empty value is not a missing one
 		copy(value, v)
 	}
 	if err := it.Close(); err != nil {
-		return nil, fmt.Errorf("local tables: %w", err)
+		return nil, s.failed(err)
 	}
 	return value, nil
 }
 
-// logger passes Pebble's log on. Pebble calls Fatalf when it cannot go on (a
-// full disk, damaged files) and does not expect it to return.
+// logger passes Pebble's log on. Pebble calls Fatalf when it cannot go on (a full
+// disk) and does not expect it to return.
 type logger struct{ l *slog.Logger }
 
 func (l logger) Infof(format string, args ...any) {
-	if l.l != nil {
-		l.l.Debug("local tables", "detail", fmt.Sprintf(format, args...))
-	}
+	l.l.Debug("local tables", "detail", fmt.Sprintf(format, args...))
 }
 
 func (l logger) Errorf(format string, args ...any) {
-	if l.l != nil {
-		l.l.Error("local tables", "detail", fmt.Sprintf(format, args...))
-	}
+	l.l.Error("local tables", "detail", fmt.Sprintf(format, args...))
 }
 
 func (l logger) Fatalf(format string, args ...any) {
