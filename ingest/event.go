@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/eventpro/boxoffice/internal/problem"
+	"github.com/eventpro/boxoffice/internal/tax"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
 )
 
@@ -115,7 +116,7 @@ func (t *newTicketType) command(c *checker, path string) *pb.NewTicketType {
 	c.slug(path+"id", t.ID, true)
 	c.text(path+"name", t.Name, false)
 	c.between(path+"price_minor", t.PriceMinor, 0, priceMinorMax)
-	c.between(path+"tax_rate_bp", t.TaxRateBp, 0, basisPoints)
+	c.between(path+"tax_rate_bp", t.TaxRateBp, 0, tax.BasisPoints)
 	c.between(path+"capacity", t.Capacity, 1, capacityMax)
 	c.between(path+"block_size", t.BlockSize, 0, blockSizeMax)
 	mode, ok := taxModes[t.TaxMode]

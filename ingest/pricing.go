@@ -4,10 +4,9 @@ import (
 	"fmt"
 
 	"github.com/eventpro/boxoffice/internal/problem"
+	"github.com/eventpro/boxoffice/internal/tax"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
 )
-
-const basisPoints = 10_000
 
 // price stamps the event's prices and tax on the lines of an order and returns
 // them with the order's total. Every line that cannot be priced is a violation.
@@ -40,7 +39,7 @@ func price(event *pb.Event, lines []orderLine) (priced []*pb.Line, total int64, 
 		p.TaxRateBp = t.TaxRateBp
 		p.TaxMode = t.TaxMode
 		p.DiscountMinor = l.DiscountMinor
-		p.TaxMinor, p.TotalMinor = taxed(gross-l.DiscountMinor, t.TaxRateBp, t.TaxMode)
+		p.TaxMinor, p.TotalMinor = tax.Of(gross-l.DiscountMinor, t.TaxRateBp, t.TaxMode)
 		total += p.TotalMinor
 		priced[i] = p
 	}
@@ -60,28 +59,4 @@ func ticketType(event *pb.Event, id string) *pb.TicketType {
 		}
 	}
 	return nil
-}
-
-// taxed returns the tax of an amount and what the attendee pays for it. I4: the
-// tax is rounded once per line, half away from zero, in whole minor units.
-func taxed(amount int64, rateBp uint32, mode pb.TaxMode) (tax, total int64) {
-	rate := int64(rateBp)
-	switch mode {
-	case pb.TaxMode_TAX_MODE_INCLUDED:
-		return divideRounded(amount*rate, basisPoints+rate), amount
-	case pb.TaxMode_TAX_MODE_ON_TOP:
-		tax = divideRounded(amount*rate, basisPoints)
-		return tax, amount + tax
-	default:
-		return 0, amount
-	}
-}
-
-// divideRounded divides a by b > 0, rounding half away from zero.
-func divideRounded(a, b int64) int64 {
-	half := b / 2
-	if a < 0 {
-		return -((-a + half) / b)
-	}
-	return (a + half) / b
 }

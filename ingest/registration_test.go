@@ -48,6 +48,9 @@ func TestRegister(t *testing.T) {
 			t.Errorf("line %v, want %v", reg.Lines[i], l)
 		}
 	}
+	if reg.Imported || reg.ImportedOrder != nil {
+		t.Errorf("the front door lets an import in: %v", reg)
+	}
 	if reg.Currency != "EUR" || reg.EventVersion != 7 || reg.BlockListVersion != 3 || !reg.TestMode || reg.MaxPerAttendee != 12 ||
 		reg.Channel != "web" || reg.Region != "eu" || reg.PaymentMethod != "tok_visa" {
 		t.Errorf("stamped %v", reg)
@@ -76,13 +79,17 @@ func TestRegisterRefusesFields(t *testing.T) {
 		body   string
 		fields []string
 	}{
-		"quantity 0":           {orderBody(`"quantity":2`, `"quantity":0`), []string{"lines[0].quantity"}},
-		"quantity 11":          {orderBody(`"quantity":2`, `"quantity":11`), []string{"lines[0].quantity"}},
-		"quantity missing":     {orderBody(`,"quantity":2`, ``), []string{"lines[0].quantity"}},
-		"negative":             {orderBody(`"quantity":2`, `"quantity":-1,"discount_minor":-5`), []string{"lines[0].quantity", "lines[0].discount_minor"}},
-		"half a ticket":        {orderBody(`"quantity":2`, `"quantity":1.5`), []string{"lines[0].quantity"}},
-		"quantity as text":     {orderBody(`"quantity":2`, `"quantity":"2"`), []string{"lines[0].quantity"}},
-		"unknown field":        {orderBody(`"channel"`, `"chanel"`), []string{"chanel"}},
+		"quantity 0":       {orderBody(`"quantity":2`, `"quantity":0`), []string{"lines[0].quantity"}},
+		"quantity 11":      {orderBody(`"quantity":2`, `"quantity":11`), []string{"lines[0].quantity"}},
+		"quantity missing": {orderBody(`,"quantity":2`, ``), []string{"lines[0].quantity"}},
+		"negative":         {orderBody(`"quantity":2`, `"quantity":-1,"discount_minor":-5`), []string{"lines[0].quantity", "lines[0].discount_minor"}},
+		"half a ticket":    {orderBody(`"quantity":2`, `"quantity":1.5`), []string{"lines[0].quantity"}},
+		"quantity as text": {orderBody(`"quantity":2`, `"quantity":"2"`), []string{"lines[0].quantity"}},
+		"unknown field":    {orderBody(`"channel"`, `"chanel"`), []string{"chanel"}},
+		// Nobody at the door can say that an order was paid for elsewhere.
+		"an import":            {orderBody(`"channel"`, `"imported":true,"channel"`), []string{"imported"}},
+		"imported money":       {orderBody(`"channel"`, `"imported_order":{"source":"x","money":{"captured_minor":1}},"channel"`), []string{"imported_order"}},
+		"a cancelled line":     {orderBody(`"quantity":2`, `"quantity":2,"cancelled":true`), []string{"lines[0].cancelled"}},
 		"unknown nested field": {orderBody(`"name"`, `"nam"`), []string{"attendee.nam"}},
 		"unknown ticket type":  {orderBody(`"standard"`, `"balcony"`), []string{"lines[0].ticket_type"}},
 		"discount too high":    {orderBody(`"quantity":2`, `"quantity":1,"discount_minor":11901`), []string{"lines[0].discount_minor"}},

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/eventpro/boxoffice/internal/wholefile"
 )
 
 // Entry is one key as the key file lists it.
@@ -99,27 +100,7 @@ func Append(path string, e Entry) error {
 	if _, err := Parse(content); err != nil {
 		return err
 	}
-	return replace(path, append(content, '\n'))
-}
-
-// replace writes the file beside its place and renames it, so that a reader
-// sees the old content or the new, never half of it.
-func replace(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".keys-*")
-	if err != nil {
-		return fmt.Errorf("write key file: %w", err)
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already after the rename
-	if _, err = f.Write(content); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+	if err := wholefile.Write(path, 0o600, wholefile.Content(append(content, '\n'))); err != nil {
 		return fmt.Errorf("write key file: %w", err)
 	}
 	return nil

@@ -24,6 +24,7 @@ const (
 	RegistrationUnknown   Code = "registration_unknown"
 	PaymentUnknown        Code = "payment_unknown"
 	AttendeeUnknown       Code = "attendee_unknown"
+	ReportUnknown         Code = "report_unknown"
 	MethodNotAllowed      Code = "method_not_allowed"
 	IdempotencyKeyReused  Code = "idempotency_key_reused"
 	SaleNotStarted        Code = "sale_not_started"
@@ -34,12 +35,16 @@ const (
 	BodyTooLarge          Code = "body_too_large"
 	ContentTypeUnknown    Code = "content_type_unsupported"
 	InvalidRequest        Code = "invalid_request"
+	ReportTooLarge        Code = "report_too_large"
 	Overloaded            Code = "overloaded"
 	Internal              Code = "internal"
 	KafkaUnavailable      Code = "kafka_unavailable"
 	ViewRecovering        Code = "view_recovering"
 	ShuttingDown          Code = "shutting_down"
+	ReportsBusy           Code = "reports_busy"
+	ReportsUnavailable    Code = "reports_unavailable"
 	WaitTimedOut          Code = "wait_timed_out"
+	ReportTimedOut        Code = "report_timed_out"
 )
 
 // Definition is what the catalogue says of a code.
@@ -110,6 +115,10 @@ var catalogue = []Definition{
 		Title: "The attendee does not exist, or has no registration with this organiser.", Remedy: "Check the attendee id.",
 	},
 	{
+		Code: ReportUnknown, Status: http.StatusNotFound, RPC: connect.CodeNotFound,
+		Title: "There is no report of this name.", Remedy: "See GET /v1/reports for the reports that exist.",
+	},
+	{
 		Code: MethodNotAllowed, Status: http.StatusMethodNotAllowed, RPC: connect.CodeUnimplemented,
 		Title: "The path does not take this method.", Remedy: "Use one of the methods in the Allow header.",
 	},
@@ -151,6 +160,10 @@ var catalogue = []Definition{
 		Title: "The request is well-formed, but fields are missing or wrong.", Remedy: "Correct every field that the violations list.",
 	},
 	{
+		Code: ReportTooLarge, Status: http.StatusUnprocessableEntity, RPC: connect.CodeResourceExhausted,
+		Title: "The report has more rows, or takes more memory, than one answer may.", Remedy: "Ask for a shorter period, one event or one currency; or make it with `boxoffice report`.",
+	},
+	{
 		Code: Overloaded, Status: http.StatusTooManyRequests, RPC: connect.CodeResourceExhausted, RetryAfterSeconds: 1,
 		Title: "More comes in than can be written right now. Nothing was accepted.", Remedy: "Repeat the request with the same idempotency key after Retry-After.",
 	},
@@ -172,8 +185,20 @@ var catalogue = []Definition{
 		Title: "This instance is shutting down.", Remedy: "Repeat the request with the same idempotency key; another instance takes it.",
 	},
 	{
+		Code: ReportsBusy, Status: http.StatusServiceUnavailable, RPC: connect.CodeResourceExhausted, RetryAfterSeconds: 5,
+		Title: "As many reports are being made as this instance makes at once.", Remedy: "Repeat the request after Retry-After.",
+	},
+	{
+		Code: ReportsUnavailable, Status: http.StatusServiceUnavailable, RPC: connect.CodeUnavailable, RetryAfterSeconds: 5,
+		Title: "The analytics database does not answer.", Remedy: "Repeat the request after Retry-After; sales go on without it.",
+	},
+	{
 		Code: WaitTimedOut, Status: http.StatusGatewayTimeout, RPC: connect.CodeDeadlineExceeded, RetryAfterSeconds: 1,
 		Title: "The position that was waited for has not become visible in time.", Remedy: "Ask again; the command was accepted and will be processed.",
+	},
+	{
+		Code: ReportTimedOut, Status: http.StatusGatewayTimeout, RPC: connect.CodeDeadlineExceeded,
+		Title: "The report took longer than one answer may.", Remedy: "Ask for a shorter period, one event or one currency; or make it with `boxoffice report`.",
 	},
 }
 

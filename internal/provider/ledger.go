@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/eventpro/boxoffice/internal/wholefile"
 )
 
 const (
@@ -181,7 +183,7 @@ func (l *ledger) begin() error {
 	if err := l.truncate(); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(l.path))
+	return wholefile.SyncDir(filepath.Dir(l.path))
 }
 
 // truncate cuts the file at size and writes from there.
@@ -211,14 +213,6 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 		long = append(long, line...)
 	}
 	return long, err
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("syncing the directory: %w", err)
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // add puts a line into the gathering group and returns its place and the group

@@ -43,8 +43,9 @@ func stands(state byte) bool { return state == blockOpening || state == blockOpe
 
 // setCapacity grows a ticket type by new blocks, or lowers it by closing whole
 // blocks from the end of the list, as long as that leaves no less than is asked
-// for. Where that changes nothing, the command is a duplicate.
-func (d *desk) setCapacity(q *pb.SetCapacity) (transition.Effect, error) {
+// for. Where that changes nothing, the command is a duplicate. The newest request
+// wins, in whatever order they come.
+func (d *desk) setCapacity(c *pb.CatalogCommand, q *pb.SetCapacity) (transition.Effect, error) {
 	var t *pb.TicketType
 	for _, candidate := range d.e.TicketTypes {
 		if candidate.Id == q.GetTicketType() {
@@ -58,6 +59,8 @@ func (d *desk) setCapacity(q *pb.SetCapacity) (transition.Effect, error) {
 		return d.refuse(ReasonUnknownTicketType)
 	case q.Capacity > maxCapacity:
 		return d.refuse(ReasonInvalidCapacity)
+	case c.RequestTimeUnixMs < t.CapacityAskedUnixMs:
+		return d.refuse(ReasonSuperseded)
 	}
 	have, first := capacityOf(t), len(t.BlockSizes)
 	if q.Capacity > have {
@@ -66,8 +69,11 @@ func (d *desk) setCapacity(q *pb.SetCapacity) (transition.Effect, error) {
 		}
 		d.grow(t, q.Capacity-have)
 	} else if first = d.lower(t, have-q.Capacity); first < 0 {
+		d.rises = c.RequestTimeUnixMs > t.CapacityAskedUnixMs // it supersedes older ones
+		t.CapacityAskedUnixMs = c.RequestTimeUnixMs
 		return d.duplicate()
 	}
+	t.CapacityAskedUnixMs = c.RequestTimeUnixMs
 	d.e.BlockListVersion++
 	d.rises = true
 	for i := first; i < len(t.BlockSizes); i++ {

@@ -12,6 +12,9 @@ const (
 	ReasonUnknownEvent      = "unknown_event"
 	ReasonUnknownTicketType = "unknown_ticket_type"
 	ReasonEventCancelled    = "event_cancelled"
+	// ReasonSuperseded refuses a capacity that came after one that was asked for
+	// later.
+	ReasonSuperseded        = "superseded"
 	ReasonBodyDiffers       = "body_differs"
 	ReasonInvalidName       = "invalid_name"
 	ReasonInvalidCurrency   = "invalid_currency"
@@ -34,7 +37,7 @@ func (d *desk) onCommand(c *pb.CatalogCommand) (transition.Effect, error) {
 		if ok, effect, err := d.owned(c); !ok {
 			return effect, err
 		}
-		return d.setCapacity(command.SetCapacity)
+		return d.setCapacity(c, command.SetCapacity)
 	case *pb.CatalogCommand_CancelEvent:
 		if ok, effect, err := d.owned(c); !ok {
 			return effect, err

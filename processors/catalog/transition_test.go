@@ -405,3 +405,24 @@ func BenchmarkApply(b *testing.B) {
 		}
 	}
 }
+
+// The organiser grows a ticket type and then shrinks it, and the first command comes
+// late, since its handling had failed: it is refused, and what was asked for last
+// stands, also where that had changed nothing when it came.
+func TestALateCapacityDoesNotUndoANewerOne(t *testing.T) {
+	t.Parallel()
+	for _, newer := range []uint32{8, 4} { // as it is, and one block less
+		s := onSale(t)
+		ask := func(capacity uint32, at int64) *story {
+			return s.command(&pb.CatalogCommand{RequestTimeUnixMs: at, Command: &pb.CatalogCommand_SetCapacity{
+				SetCapacity: &pb.SetCapacity{TicketType: "vip", Capacity: capacity},
+			}})
+		}
+		ask(newer, 200)
+		ask(20, 100).result(isRejected, ReasonSuperseded)
+		if have := capacityOf(s.e.TicketTypes[1]); have != newer {
+			t.Errorf("%d places, want %d", have, newer)
+		}
+		ask(20, 300).result(isApplied, "")
+	}
+}

@@ -172,8 +172,16 @@ func TestBreaker(t *testing.T) {
 	for range 4 {
 		b.send(t, chargeRequest())
 	}
-	if r := b.send(t, chargeRequest()); r.Outcome != isCaptured {
-		t.Fatalf("%v", r)
+	for range 3 { // as many successes as it wants to see
+		if r := b.send(t, chargeRequest()); r.Outcome != isCaptured {
+			t.Fatalf("%v", r)
+		}
+	}
+	if got := testutil.ToFloat64(b.metrics.breakers.WithLabelValues("closed")); got != 1 {
+		t.Fatalf("the breaker's gauge says closed %v after the provider is back", got)
+	}
+	if _, captures := back.seen(); captures != 1 {
+		t.Fatalf("I3: %d captures of one payment", captures)
 	}
 }
 

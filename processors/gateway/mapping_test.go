@@ -175,7 +175,7 @@ func checkResult(t *testing.T, request *pb.GatewayRequest, r *pb.GatewayResult) 
 	if !proto.Equal(r, &pb.GatewayResult{
 		PaymentId: request.PaymentId, Operation: request.Operation, IdempotencyKey: request.IdempotencyKey, Attempt: request.Attempt,
 		Outcome: r.Outcome, ProviderReference: r.ProviderReference, AmountMinor: r.AmountMinor, FeeMinor: r.FeeMinor,
-		ProviderTimeUnixMs: r.ProviderTimeUnixMs, DeclineCode: r.DeclineCode, Detail: r.Detail,
+		ProviderTimeUnixMs: r.ProviderTimeUnixMs, DeclineCode: r.DeclineCode, Detail: r.Detail, Provider: r.Provider,
 	}) {
 		t.Errorf("%v does not answer %v", r, request)
 	}

@@ -21,6 +21,9 @@ import (
 type Config struct {
 	// BaseURL is the provider's address, http(s)://host:port.
 	BaseURL string
+	// Provider is the provider's name, which payments carry into the books
+	// ("simulated").
+	Provider string
 	// APIKey is sent as a bearer token; empty sends none.
 	APIKey string
 	// Transport carries the calls (NewTransport(Concurrency)).
@@ -47,6 +50,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	initial(&c.Provider, "simulated")
 	initial(&c.Timeout, 10*time.Second)
 	initial(&c.Concurrency, 256)
 	initial(&c.Tries, 3)
@@ -115,6 +119,7 @@ type gateway struct {
 	client      *client
 	metrics     *metrics
 	clock       func() time.Time
+	provider    string
 	concurrency int
 }
 
@@ -127,7 +132,7 @@ func newGateway(cfg Config) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gateway{client: c, metrics: m, clock: cfg.Clock, concurrency: cfg.Concurrency}, nil
+	return &gateway{client: c, metrics: m, clock: cfg.Clock, provider: cfg.Provider, concurrency: cfg.Concurrency}, nil
 }
 
 // handle answers one request. Its error is a *transition.Poison, or ctx's when
@@ -145,6 +150,7 @@ func (g *gateway) handle(ctx context.Context, m *transition.Message) ([]transiti
 	if err != nil {
 		return nil, err
 	}
+	o.result.Provider = g.provider
 	g.metrics.answered(o, g.clock().Sub(started))
 	return []transition.Output{{Topic: topology.GatewayResults.Name, Key: m.Key, Value: o.result}}, nil
 }

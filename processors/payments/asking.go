@@ -44,15 +44,18 @@ func (ch *change) ask() {
 	default:
 		return
 	}
-	p.DeadlineUnixMs = ch.nowMs + ch.AnswerWithin.Milliseconds()
+	p.AskedAtUnixMs = max(ch.nowMs, p.AskedAtUnixMs)
+	p.DeadlineUnixMs = p.AskedAtUnixMs + ch.AnswerWithin.Milliseconds()
 	ch.asked = ch.request(p, ch.nowMs)
 }
 
 // unknown arms the alarm for the next attempt after an answer that says
 // nothing, and reports whether that changed anything: the earlier of two alarms
-// stays, so that a repeated answer moves none (I5).
+// stays, so that a repeated answer moves none (I5). The pause counts from when it
+// was asked at the earliest: an alarm armed by the gateway's clock alone would be
+// due at once where the owner's is ahead, and the provider called in a loop.
 func (ch *change) unknown(attempt uint32) bool {
-	due := ch.nowMs + ch.backoff(ch.p.PaymentId, attempt).Milliseconds()
+	due := max(ch.nowMs, ch.p.AskedAtUnixMs) + ch.backoff(ch.p.PaymentId, attempt).Milliseconds()
 	if due >= ch.p.DeadlineUnixMs {
 		return false
 	}
@@ -86,10 +89,12 @@ func (c Config) request(p *pb.Payment, nowMs int64) *pb.GatewayRequest {
 }
 
 // hopeless reports whether an unknown outcome ends the asking. Only the answer
-// to a query can do that, so that a query was made however late the timers are.
-func (c Config) hopeless(r *pb.GatewayResult, firstMs, nowMs int64) bool {
+// to a query can do that, so that a query was made however late the timers are; and
+// when the query was made decides, not when its answer comes, so that an answer
+// which comes again later says the same (I5).
+func (c Config) hopeless(r *pb.GatewayResult, firstMs, askedMs int64) bool {
 	return r.Operation == pb.GatewayOperation_GATEWAY_OPERATION_QUERY &&
-		nowMs >= firstMs+(c.KeyLifetime+c.QueryFor).Milliseconds()
+		askedMs >= firstMs+(c.KeyLifetime+c.QueryFor).Milliseconds()
 }
 
 // nextRefund is the refund whose turn it is; nil when there is none, or as long

@@ -27,6 +27,9 @@ func (c Config) charge(state *pb.Payment, m *transition.Message, cmd *pb.Payment
 	if err := checkCharge(cmd, charge); err != nil {
 		return transition.Effect{}, err
 	}
+	if charge.Imported {
+		return c.bringIn(state, m, cmd, charge)
+	}
 	if state == nil {
 		ch := c.open(cmd, pb.PaymentStatus_PAYMENT_STATUS_PENDING, m)
 		ch.record(charge)
@@ -41,7 +44,12 @@ func (c Config) charge(state *pb.Payment, m *transition.Message, cmd *pb.Payment
 		ch.raise()
 		return ch.rejected(ReasonCancelled), nil
 	}
-	if state.AmountMinor != charge.AmountMinor || state.Currency != charge.Currency || state.Method != charge.Method {
+	return sameCharge(state, m, charge)
+}
+
+// sameCharge is a charge that comes again.
+func sameCharge(state *pb.Payment, m *transition.Message, charge *pb.Charge) (transition.Effect, error) {
+	if state.AmountMinor != charge.AmountMinor || state.Currency != charge.Currency || state.Method != charge.Method || state.Imported != charge.Imported {
 		return transition.Effect{}, transition.Poisoned("charge_conflict", "payment %s is over %d %s by %q, the repeated charge says %d %s by %q",
 			m.Key, state.AmountMinor, state.Currency, state.Method, charge.AmountMinor, charge.Currency, charge.Method)
 	}
@@ -53,6 +61,7 @@ func (ch *change) record(charge *pb.Charge) {
 	p := ch.p
 	p.AmountMinor, p.Currency, p.Method = charge.AmountMinor, charge.Currency, charge.Method
 	p.TestMode, p.Imported = charge.TestMode, charge.Imported
+	p.Lines, p.Channel, p.Region = charge.Lines, charge.Channel, charge.Region
 	p.RequestedAtUnixMs = ch.nowMs
 }
 
@@ -65,8 +74,17 @@ func checkCharge(cmd *pb.PaymentCommand, charge *pb.Charge) error {
 		return transition.Poisoned("amount_not_positive", "a charge of %d minor units", charge.AmountMinor)
 	case !currency(charge.Currency):
 		return transition.Poisoned("invalid_currency", "a charge in %q", charge.Currency)
+	case len(charge.Lines) > 0 && totalOf(charge.Lines) != charge.AmountMinor:
+		return transition.Poisoned("lines_differ", "a charge of %d for lines of %d", charge.AmountMinor, totalOf(charge.Lines))
 	}
-	return nil
+	return checkImport(charge)
+}
+
+func totalOf(lines []*pb.ChargeLine) (total int64) {
+	for _, l := range lines {
+		total += l.TotalMinor
+	}
+	return total
 }
 
 func currency(code string) bool {
@@ -113,11 +131,14 @@ func (c Config) refund(state *pb.Payment, m *transition.Message, refund *pb.Refu
 // has no answer yet, it waits.
 func (ch *change) addRefund(refund *pb.RefundPayment) {
 	idle := ch.p.DeadlineUnixMs == 0
-	ch.p.Refunds = append(ch.p.Refunds, &pb.Refund{
-		RefundId: refund.RefundId, AmountMinor: refund.AmountMinor, Reason: refund.Reason,
+	added := &pb.Refund{
+		RefundId: refund.RefundId, AmountMinor: refund.AmountMinor, Reason: refund.Reason, Line: refund.Line,
 		Status: pb.RefundStatus_REFUND_STATUS_PENDING, RequestedAtUnixMs: ch.nowMs,
-	})
-	if idle {
+	}
+	ch.p.Refunds = append(ch.p.Refunds, added)
+	if ch.p.Imported {
+		parkImported(ch.p, added)
+	} else if idle {
 		ch.ask()
 	}
 }

@@ -4,7 +4,8 @@
 // Key: payment id (text). Table: payments-table, a boxoffice.v1.Payment.
 //
 // Inputs:
-//   - payment-commands: Charge, RefundPayment and CancelPayment of the saga
+//   - payment-commands: Charge, RefundPayment and CancelPayment of the saga,
+//     RetryPayment of a person
 //   - gateway-results: what the payment provider answered, or UNKNOWN
 //   - payment-timers: the deadline of the payment is due
 //
@@ -17,7 +18,12 @@
 // is asked for again, with the same key, until the answer is definite; when
 // nobody wants it any more by then, it is given back. Once the provider may
 // have forgotten the key, repeating could capture twice, so from then on the
-// provider is only queried, and in the end the payment is parked for a person.
+// provider is only queried, and in the end the payment is parked for a person,
+// who may have it asked again or say what the provider's books say.
+//
+// A payment that was imported has moved its money elsewhere, before it came here:
+// it is captured from the start and nothing is ever asked about it. A refund that
+// becomes due later is parked for a person.
 //
 // Invariants that this package enforces:
 //   - I3: one capture per payment id; what is captured and not wanted is given

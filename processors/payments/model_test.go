@@ -230,6 +230,18 @@ func TestModelledProvider(t *testing.T) {
 					w.give(refund(index, 1_500+500*int64(index)))
 				}
 			},
+			"a person retries": func(rt *rapid.T) {
+				if w.state == nil {
+					return
+				}
+				w.give(retryCharge(w.state.Attempts))
+				for i := range uint32(6) {
+					if id := refundID(i); findRefund(w.state, id[:]) != nil {
+						w.give(retryRefund(i, findRefund(w.state, id[:]).Attempts))
+					}
+				}
+			},
+			"a person says what the books say": func(*rapid.T) { w.resolve() },
 			"gateway": func(rt *rapid.T) {
 				if w.sent == len(w.requests) {
 					return
@@ -262,6 +274,38 @@ func TestModelledProvider(t *testing.T) {
 		w.settle()
 		w.atRest()
 	})
+}
+
+// resolve is a person who has read the provider's books, when nothing travels any
+// more, about everything that is parked.
+func (w *world) resolve() {
+	if w.state == nil || len(w.provider.travelling) > 0 || w.sent < len(w.requests) {
+		return
+	}
+	if w.state.Status == parked {
+		d, ok := w.provider.keys[string(w.state.PaymentId)]
+		if !ok {
+			d.result = &pb.GatewayResult{
+				PaymentId: payment[:], IdempotencyKey: payment[:], Operation: opQuery, Outcome: declined, Attempt: w.state.Attempts,
+			}
+		}
+		w.give(d.result)
+		if w.state.Status == parked {
+			w.t.Fatalf("a person said %v, and it is still parked: %v", d.result, w.state)
+		}
+	}
+	for i := range uint32(6) {
+		id := refundID(i)
+		r := findRefund(w.state, id[:])
+		if r == nil || r.Status != pb.RefundStatus_REFUND_STATUS_PARKED {
+			continue
+		}
+		if d, ok := w.provider.keys[string(id[:])]; ok {
+			w.give(d.result)
+		} else {
+			w.give(w.notRefunded(i))
+		}
+	}
 }
 
 func (w *world) drawCall(rt *rapid.T, r *pb.GatewayRequest) {

@@ -51,7 +51,9 @@ func (c Config) chargeResult(state *pb.Payment, m *transition.Message, r *pb.Gat
 	case pb.GatewayOutcome_GATEWAY_OUTCOME_DECLINED:
 		return c.declined(state, m, r)
 	case pb.GatewayOutcome_GATEWAY_OUTCOME_IMPOSSIBLE:
-		if !pending {
+		// A later attempt has, or gets, an answer of its own: a person may have
+		// taken the payment up again.
+		if !pending || r.Attempt != state.Attempts {
 			return replayed, nil
 		}
 		ch := c.begin(state, m)
@@ -62,11 +64,10 @@ func (c Config) chargeResult(state *pb.Payment, m *transition.Message, r *pb.Gat
 			return replayed, nil
 		}
 		ch := c.begin(state, m)
-		if !ch.unknown(state.Attempts) {
-			return replayed, nil
-		}
-		if c.hopeless(r, state.RequestedAtUnixMs, ch.nowMs) {
+		if c.hopeless(r, state.RequestedAtUnixMs, state.AskedAtUnixMs) {
 			ch.park(because(ParkedUnknown, r))
+		} else if !ch.unknown(state.Attempts) {
+			return replayed, nil
 		}
 		return ch.effect(transition.Applied), nil
 	}
@@ -101,6 +102,7 @@ func (c Config) captured(state *pb.Payment, m *transition.Message, r *pb.Gateway
 	p.Status, p.DeclineCode = pb.PaymentStatus_PAYMENT_STATUS_CAPTURED, ""
 	p.CapturedMinor, p.FeeMinor = r.AmountMinor, r.FeeMinor
 	p.ProviderReference, p.CapturedAtUnixMs = r.ProviderReference, r.ProviderTimeUnixMs
+	p.Provider, p.BookedAtUnixMs = r.Provider, ch.nowMs
 	ch.raise()
 	ch.ask() // the refunds that waited for it
 	if p.Unwanted {
@@ -117,7 +119,7 @@ func (c Config) declined(state *pb.Payment, m *transition.Message, r *pb.Gateway
 		ch := c.begin(state, m)
 		p := ch.p
 		ch.unpark()
-		p.Status, p.DeclineCode = pb.PaymentStatus_PAYMENT_STATUS_DECLINED, r.DeclineCode
+		p.Status, p.DeclineCode, p.Provider = pb.PaymentStatus_PAYMENT_STATUS_DECLINED, r.DeclineCode, r.Provider
 		p.DeadlineUnixMs = 0
 		p.Refunds = nil // nothing moved, so nothing goes back
 		ch.raise()
@@ -148,8 +150,10 @@ func (c Config) refundResult(state *pb.Payment, refund *pb.Refund, m *transition
 	switch r.Outcome {
 	case pb.GatewayOutcome_GATEWAY_OUTCOME_REFUNDED:
 		return c.refunded(state, refund, m, r)
+	case pb.GatewayOutcome_GATEWAY_OUTCOME_DECLINED:
+		return c.notRefunded(state, refund, m, r)
 	case pb.GatewayOutcome_GATEWAY_OUTCOME_IMPOSSIBLE:
-		if !pending {
+		if !pending || r.Attempt != refund.Attempts {
 			return replayed, nil
 		}
 		ch := c.begin(state, m)
@@ -160,11 +164,10 @@ func (c Config) refundResult(state *pb.Payment, refund *pb.Refund, m *transition
 			return replayed, nil
 		}
 		ch := c.begin(state, m)
-		if !ch.unknown(refund.Attempts) {
-			return replayed, nil
-		}
-		if c.hopeless(r, refund.RequestedAtUnixMs, ch.nowMs) {
+		if c.hopeless(r, refund.RequestedAtUnixMs, state.AskedAtUnixMs) {
 			ch.parkRefund(findRefund(ch.p, refund.RefundId), because(ParkedUnknown, r))
+		} else if !ch.unknown(refund.Attempts) {
+			return replayed, nil
 		}
 		return ch.effect(transition.Applied), nil
 	}
@@ -194,6 +197,7 @@ func (c Config) refunded(state *pb.Payment, refund *pb.Refund, m *transition.Mes
 	}
 	ch.endRefund(done, pb.RefundStatus_REFUND_STATUS_DONE)
 	done.ProviderReference, done.RefundedAtUnixMs = r.ProviderReference, r.ProviderTimeUnixMs
+	done.BookedAtUnixMs = ch.nowMs
 	ch.p.RefundedMinor += r.AmountMinor
 	if ch.p.RefundedMinor == ch.p.CapturedMinor {
 		ch.p.Status = pb.PaymentStatus_PAYMENT_STATUS_REFUNDED

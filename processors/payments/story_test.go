@@ -153,6 +153,9 @@ func (s *story) checkState(p *pb.Payment) {
 		if r.Status == pb.RefundStatus_REFUND_STATUS_DONE {
 			done += r.AmountMinor
 		}
+		if (r.Status == pb.RefundStatus_REFUND_STATUS_DONE) != (r.BookedAtUnixMs > 0) {
+			s.t.Fatalf("I4: a refund that is %v is booked at %d", r.Status, r.BookedAtUnixMs)
+		}
 	}
 	captured := p.Status == pb.PaymentStatus_PAYMENT_STATUS_CAPTURED || p.Status == pb.PaymentStatus_PAYMENT_STATUS_REFUNDED
 	switch {
@@ -166,8 +169,10 @@ func (s *story) checkState(p *pb.Payment) {
 		s.t.Fatalf("%v with %d of %d refunded", p.Status, p.RefundedMinor, p.CapturedMinor)
 	case (p.DeadlineUnixMs != 0) != (len(s.cfg.Outstanding(p, s.now)) > 0):
 		s.t.Fatalf("deadline %d while it waits for %v", p.DeadlineUnixMs, s.cfg.Outstanding(p, s.now))
-	case p.CapturedMinor > 0 && (p.CapturedAtUnixMs == 0 || p.ProviderReference == ""):
-		s.t.Fatalf("I4: captured without day or reference")
+	case p.CapturedMinor > 0 && (p.CapturedAtUnixMs == 0 || p.ProviderReference == "" || p.Provider == ""):
+		s.t.Fatalf("I4: captured without day, reference or provider")
+	case captured != (p.BookedAtUnixMs > 0):
+		s.t.Fatalf("I4: %v and booked at %d", p.Status, p.BookedAtUnixMs)
 	}
 }
 
@@ -177,7 +182,12 @@ func command() *pb.PaymentCommand {
 
 func charge() *pb.PaymentCommand {
 	c := command()
-	c.Command = &pb.PaymentCommand_Charge{Charge: &pb.Charge{AmountMinor: price, Currency: "EUR", Method: "card_1"}}
+	c.Command = &pb.PaymentCommand_Charge{Charge: &pb.Charge{
+		AmountMinor: price, Currency: "EUR", Method: "card_1", Channel: "web", Region: "eu", Lines: []*pb.ChargeLine{
+			{Line: 1, TicketType: "standard", Quantity: 1, UnitPriceMinor: 4_000, TotalMinor: 4_000},
+			{Line: 2, TicketType: "premium", Quantity: 1, UnitPriceMinor: price - 4_000, TotalMinor: price - 4_000},
+		},
+	}}
 	return c
 }
 
@@ -191,7 +201,7 @@ func refundID(index uint32) uuid.UUID { return topology.RefundID(payment, index)
 
 func refund(index uint32, amount int64) *pb.PaymentCommand {
 	c, id := command(), refundID(index)
-	c.Command = &pb.PaymentCommand_Refund{Refund: &pb.RefundPayment{RefundId: id[:], AmountMinor: amount, Reason: "line_cancelled"}}
+	c.Command = &pb.PaymentCommand_Refund{Refund: &pb.RefundPayment{RefundId: id[:], AmountMinor: amount, Reason: "line_cancelled", Line: index + 1}}
 	return c
 }
 
@@ -202,13 +212,14 @@ func (s *story) answer(r *pb.GatewayRequest, outcome pb.GatewayOutcome) *pb.Gate
 	}
 	switch outcome {
 	case captured, refunded:
+		res.Provider = "simulated"
 		res.AmountMinor, res.ProviderTimeUnixMs = r.AmountMinor, s.now.UnixMilli()
 		res.ProviderReference = "at-provider-" + topology.KeyOf(r.IdempotencyKey)
 		if outcome == captured {
 			res.FeeMinor = 206
 		}
 	case declined:
-		res.DeclineCode = "insufficient_funds"
+		res.Provider, res.DeclineCode = "simulated", "insufficient_funds"
 	}
 	return res
 }

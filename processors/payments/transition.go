@@ -48,6 +48,8 @@ func (c Config) command(state *pb.Payment, m *transition.Message, cmd *pb.Paymen
 		return c.refund(state, m, v.Refund)
 	case *pb.PaymentCommand_Cancel:
 		return c.cancel(state, m, cmd, v.Cancel)
+	case *pb.PaymentCommand_Retry:
+		return c.retry(state, m, v.Retry)
 	}
 	return transition.Effect{}, transition.Poisoned("unexpected_message", "payment command without a known command")
 }

@@ -60,6 +60,7 @@ func TestOtherChargeIsPoison(t *testing.T) {
 	s.apply(charge())
 	other := charge()
 	other.GetCharge().AmountMinor++
+	other.GetCharge().Lines[0].TotalMinor++
 	s.wantPoison(other, "charge_conflict")
 	other = charge()
 	other.GetCharge().Currency = "USD"
@@ -75,8 +76,8 @@ func TestDeclinedOnceAndAgain(t *testing.T) {
 	s.apply(charge())
 	s.reply(declined)
 	s.wantStatus(refused)
-	if s.state.DeclineCode != "insufficient_funds" {
-		t.Fatalf("decline code %q", s.state.DeclineCode)
+	if s.state.DeclineCode != "insufficient_funds" || s.state.Provider != "simulated" {
+		t.Fatalf("decline code %q of %q", s.state.DeclineCode, s.state.Provider)
 	}
 	s.now = s.now.Add(time.Hour)
 	s.wantReplayed(s.answer(s.last(), declined))
@@ -207,6 +208,38 @@ func TestRefundWhilePending(t *testing.T) {
 	s.wantStatus(paid)
 }
 
+// The provider captured before midnight and its answer came after: the money is
+// of the old day, the booking of the new one, and neither moves afterwards.
+func TestMoneyKnowsItsTwoDates(t *testing.T) {
+	s := stories(t)
+	s.apply(charge())
+	moved := s.now
+	answer := s.answer(s.last(), captured)
+	s.now = s.now.Add(24 * time.Hour)
+	booked := s.now
+	s.apply(answer)
+	s.now = s.now.Add(time.Hour)
+	s.apply(refund(0, 4_000))
+	s.reply(refunded)
+	if p := s.state; p.CapturedAtUnixMs != moved.UnixMilli() || p.BookedAtUnixMs != booked.UnixMilli() {
+		t.Errorf("captured at %d, booked at %d; want %d and %d", p.CapturedAtUnixMs, p.BookedAtUnixMs, moved.UnixMilli(), booked.UnixMilli())
+	}
+	if r := s.state.Refunds[0]; r.BookedAtUnixMs != s.now.UnixMilli() || r.Line != 1 {
+		t.Errorf("the refund is booked at %d for line %d", r.BookedAtUnixMs, r.Line)
+	}
+	if p := s.state; len(p.Lines) != 2 || p.Channel != "web" || p.Region != "eu" || p.Provider != "simulated" {
+		t.Errorf("what the money was for is not kept: %v", p)
+	}
+}
+
+// A charge whose lines do not add up would make the books differ from the money.
+func TestChargeOfOtherLinesIsPoison(t *testing.T) {
+	s := stories(t)
+	c := charge()
+	c.GetCharge().Lines[0].TotalMinor++
+	s.wantPoison(c, "lines_differ")
+}
+
 // A refund waits for the capture, the capture is declined: nothing goes back.
 func TestRefundOfADeclinedCharge(t *testing.T) {
 	s := stories(t)
@@ -327,6 +360,46 @@ func TestParkedAfterTheKeysLife(t *testing.T) {
 	}
 	s.reply(refunded)
 	s.wantStatus(returned)
+}
+
+// The gateway's clock is three minutes ahead, so that every answer which says
+// nothing seems to come after the alarm for it. The payment, and a refund, are
+// parked nevertheless, instead of being queried for ever.
+func TestParkedByAFastGateway(t *testing.T) {
+	ahead := func(s *story) {
+		s.now = s.now.Add(3 * time.Minute)
+		s.reply(unknown)
+		s.now = s.now.Add(-3 * time.Minute)
+	}
+	s := stories(t)
+	s.apply(charge())
+	for n := 0; s.state.Status == pending; n++ {
+		if n > 10_000 {
+			t.Fatalf("still pending at %v", s.now)
+		}
+		ahead(s)
+		if s.state.DeadlineUnixMs != 0 {
+			s.sleep()
+		}
+	}
+	s.wantStatus(parked)
+
+	s = newStory(t)
+	s.apply(charge())
+	s.reply(captured)
+	s.apply(refund(0, 4_000))
+	for n := 0; s.state.Refunds[0].Status == pb.RefundStatus_REFUND_STATUS_PENDING; n++ {
+		if n > 10_000 {
+			t.Fatalf("the refund is still pending at %v", s.now)
+		}
+		ahead(s)
+		if s.state.DeadlineUnixMs != 0 {
+			s.sleep()
+		}
+	}
+	if s.state.Refunds[0].Status != pb.RefundStatus_REFUND_STATUS_PARKED {
+		t.Fatalf("the refund is %v", s.state.Refunds[0])
+	}
 }
 
 // The timers were away for a week: the payment is queried before it is parked.
@@ -471,6 +544,56 @@ func TestFastClockAsksOnce(t *testing.T) {
 	s.apply(&pb.Timer{NowUnixMs: s.now.Add(time.Hour).UnixMilli()})
 	s.wantReplayed(&pb.Timer{NowUnixMs: s.now.Add(time.Hour).UnixMilli()})
 	s.wantLast(opCharge, 2)
+}
+
+// The owner's clock is ten minutes ahead of the gateway's, and the provider is
+// away for a quarter of an hour: it is asked again with growing pauses, of the
+// charge as of a refund, and not in a loop.
+func TestFastOwnerAsksWithPauses(t *testing.T) {
+	const ahead = 10 * time.Minute
+	outage := func(s *story) {
+		t.Helper()
+		before := len(s.requests)
+		for end := s.now.Add(15 * time.Minute); s.now.Before(end); {
+			s.reply(unknown)
+			due := time.UnixMilli(s.state.DeadlineUnixMs).Add(-ahead) // by the gateway's clock
+			s.now = later(s.now, due)
+			s.apply(&pb.Timer{NowUnixMs: s.now.Add(ahead).UnixMilli()})
+			if asked := len(s.requests) - before; asked > 40 {
+				t.Fatalf("asked %d times until %v", asked, s.now)
+			}
+		}
+	}
+	s := stories(t)
+	s.apply(charge())
+	outage(s)
+	s.reply(captured)
+	s.apply(refund(0, 4_000))
+	outage(s)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// A payment from before its time of asking was kept goes on: its pauses count
+// from the records, as they did.
+func TestPaymentWithoutTimeOfAsking(t *testing.T) {
+	s := stories(t)
+	s.apply(charge())
+	s.state.AskedAtUnixMs = 0
+	s.reply(unknown)
+	if pause := time.UnixMilli(s.state.DeadlineUnixMs).Sub(s.now); pause < time.Second/2 || pause > time.Second {
+		t.Fatalf("it is asked again after %v", pause)
+	}
+	s.sleep()
+	s.wantLast(opCharge, 2)
+	if s.state.AskedAtUnixMs != s.now.UnixMilli() {
+		t.Fatalf("asked at %d, the clock says %d", s.state.AskedAtUnixMs, s.now.UnixMilli())
+	}
 }
 
 // What no correct peer sends goes to the dead letters and leaves the payment alone.

@@ -26,8 +26,24 @@ func (s *saga) requestAllowance(q *pb.Register) {
 		s.r.Allowance = allowanceAsked
 	}
 	u := attendeeUpdate(s.r)
+	if q.Imported {
+		s.countImport(u)
+	}
 	u.AttendeeSealed, u.KeyId = q.AttendeeSealed, q.KeyId
 	s.emit(attendeeOutput(u))
+}
+
+// countImport: no limit refuses what was sold already, but it counts for what the
+// attendee may have besides. Where no line stands it only leaves its trace.
+func (s *saga) countImport(u *pb.AttendeeUpdate) {
+	u.Limit = 0
+	s.r.Allowance = allowanceNone
+	switch {
+	case u.Quantity == 0:
+		u.Release = true
+	case s.r.MaxPerAttendee > 0:
+		s.r.Allowance = allowanceGranted
+	}
 }
 
 func (s *saga) onAllowance(e *pb.AttendeeEvent) (transition.Effect, error) {

@@ -44,6 +44,9 @@ func (s *saga) onCommand(c *pb.RegistrationCommand) (transition.Effect, error) {
 // register starts the saga. A command that was refused earlier for the same,
 // then unknown, id does not stand in its way.
 func (s *saga) register(c *pb.RegistrationCommand, q *pb.Register) (transition.Effect, error) {
+	if err := validateEnd(q); err != nil {
+		return transition.Effect{}, err
+	}
 	s.r = newRegistration(c, q)
 	s.rises = true
 	if q.Refused != "" {
@@ -55,7 +58,7 @@ func (s *saga) register(c *pb.RegistrationCommand, q *pb.Register) (transition.E
 	s.r.ExpiresAtUnixMs = s.start(c, q) + s.rules.HoldTimeout.Milliseconds()
 	s.r.DeadlineUnixMs = s.r.ExpiresAtUnixMs
 	s.requestAllowance(q)
-	if s.r.Allowance == allowanceNone {
+	if s.r.Allowance != allowanceAsked {
 		s.hold()
 	}
 	return s.applied()
@@ -76,7 +79,7 @@ func newRegistration(c *pb.RegistrationCommand, q *pb.Register) *pb.Registration
 		Currency: q.Currency, Lines: make([]*pb.Line, len(q.Lines)), Step: pb.Step_STEP_REQUESTED,
 		RequestTimeUnixMs: c.RequestTimeUnixMs, Channel: q.Channel, Region: q.Region,
 		PaymentMethod: q.PaymentMethod, TestMode: q.TestMode, Imported: q.Imported, EventVersion: q.EventVersion,
-		BodyDigest: c.BodyDigest, MaxPerAttendee: q.MaxPerAttendee, KeyId: q.KeyId,
+		BodyDigest: c.BodyDigest, MaxPerAttendee: q.MaxPerAttendee, KeyId: q.KeyId, ImportedOrder: q.ImportedOrder,
 	}
 	lines := make([]pb.Line, len(q.Lines))
 	for i, l := range q.Lines {
@@ -85,6 +88,7 @@ func newRegistration(c *pb.RegistrationCommand, q *pb.Register) *pb.Registration
 		line.UnitPriceMinor, line.DiscountMinor = l.UnitPriceMinor, l.DiscountMinor
 		line.TaxRateBp, line.TaxMode, line.TaxMinor = l.TaxRateBp, l.TaxMode, l.TaxMinor
 		line.TotalMinor = l.TotalMinor
+		line.Cancelled = q.Imported && l.Cancelled
 		r.Lines[i] = line
 		r.TotalMinor += l.TotalMinor
 	}
@@ -152,8 +156,10 @@ func (s *saga) uncancelled(numbers []uint32) []*pb.Line {
 	return lines
 }
 
+// coversAll reports whether the named lines are all that stand.
 func (s *saga) coversAll(numbers []uint32) bool {
-	return len(s.uncancelled(numbers)) == len(s.r.Lines)
+	n := len(s.uncancelled(numbers))
+	return n > 0 && n == len(s.uncancelled(nil))
 }
 
 func (s *saga) refuse(reason string) (transition.Effect, error) {

@@ -26,6 +26,8 @@ func (s *saga) onTimer(t *pb.Timer) (transition.Effect, error) {
 	switch {
 	case !s.open():
 		s.redrive()
+	case s.r.Imported && (s.r.Step == pb.Step_STEP_CHARGING || t.NowUnixMs >= s.r.ExpiresAtUnixMs):
+		s.driveOn()
 	case s.r.Step == pb.Step_STEP_CHARGING:
 		s.decide(pb.Outcome_OUTCOME_EXPIRED, ReasonNotPaidInTime)
 	case t.NowUnixMs >= s.r.ExpiresAtUnixMs:

@@ -8,6 +8,9 @@ import (
 // captured (I3). Marking the seats as sold follows.
 func (s *saga) confirm() {
 	s.decided(pb.Outcome_OUTCOME_CONFIRMED, "")
+	if s.r.Imported {
+		s.r.DecidedAtUnixMs = s.r.ImportedOrder.ConfirmedAtUnixMs
+	}
 	s.turn(nil, pb.HoldStatus_HOLD_STATUS_CONFIRMING)
 }
 

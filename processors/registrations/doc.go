@@ -24,6 +24,9 @@
 //     that repeats itself (client, deadline) is sent what the state still waits
 //     for (Outstanding), never anything else.
 //
+// An imported registration was sold elsewhere: it takes its seats, and its payment
+// is told what has moved (imported.go).
+//
 // Seats of blocks that answer late, or that were asked twice, are wanted only if
 // the state lists their hold; anything else is given back.
 //

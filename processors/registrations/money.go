@@ -16,15 +16,16 @@ const (
 	ReasonUnwantedMoney    = "unwanted_money"
 )
 
-// pay confirms a free order, and asks for the money of any other.
+// pay concludes a free order, and asks for the money of any other.
 func (s *saga) pay() {
 	if s.r.TotalMinor == 0 {
-		s.confirm()
+		s.conclude()
 		return
 	}
 	id := topology.PaymentID(s.id)
 	s.r.Payment = &pb.PaymentState{
 		PaymentId: id[:], AmountMinor: s.r.TotalMinor, Status: pb.PaymentStatus_PAYMENT_STATUS_PENDING,
+		Refunds: refundedElsewhere(id[:], s.r.ImportedOrder.GetMoney()),
 	}
 	s.r.Step = pb.Step_STEP_CHARGING
 	s.r.DeadlineUnixMs = s.now + s.rules.ChargeTimeout.Milliseconds()
@@ -50,7 +51,7 @@ func (s *saga) onPayment(p *pb.Payment) (transition.Effect, error) {
 	switch {
 	case s.r.Step == pb.Step_STEP_CHARGING:
 		s.onChargeAnswered(p)
-	case s.r.Outcome != pb.Outcome_OUTCOME_CONFIRMED && len(known.Refunds) == 0:
+	case s.r.Outcome != pb.Outcome_OUTCOME_CONFIRMED && len(known.Refunds) == 0 && !s.r.Imported:
 		// Money may have come although it was reported as refused before.
 		s.abandonMoney()
 	}
@@ -67,16 +68,16 @@ func (s *saga) onUnlistedMoney(p *pb.Payment) (transition.Effect, error) {
 }
 
 func (s *saga) onChargeAnswered(p *pb.Payment) {
-	switch p.Status {
-	case pb.PaymentStatus_PAYMENT_STATUS_CAPTURED:
+	switch {
+	case p.Status == pb.PaymentStatus_PAYMENT_STATUS_CAPTURED, p.Imported && p.Status == pb.PaymentStatus_PAYMENT_STATUS_REFUNDED:
 		if p.CapturedMinor != s.r.TotalMinor || p.Currency != s.r.Currency {
 			s.decide(pb.Outcome_OUTCOME_PAYMENT_FAILED, ReasonAmountDiffers)
 			return
 		}
-		s.confirm()
-	case pb.PaymentStatus_PAYMENT_STATUS_DECLINED:
+		s.conclude()
+	case p.Status == pb.PaymentStatus_PAYMENT_STATUS_DECLINED:
 		s.decide(pb.Outcome_OUTCOME_PAYMENT_FAILED, ReasonDeclined)
-	case pb.PaymentStatus_PAYMENT_STATUS_CANCELLED, pb.PaymentStatus_PAYMENT_STATUS_REFUNDED:
+	case p.Status == pb.PaymentStatus_PAYMENT_STATUS_CANCELLED, p.Status == pb.PaymentStatus_PAYMENT_STATUS_REFUNDED:
 		s.decide(pb.Outcome_OUTCOME_PAYMENT_FAILED, ReasonPaymentCancelled)
 	}
 }
@@ -129,15 +130,31 @@ func (s *saga) abandonMoney() {
 	s.emit(abandonOutput(s.r))
 }
 
-// refund gives back the whole of one line (I4).
+// refund gives back the whole of one line, or what is left of it where an import
+// had given back some already (I4).
 func (s *saga) refund(l *pb.Line) {
 	if l.TotalMinor == 0 {
 		return
 	}
 	p := s.r.Payment
+	amount, line := l.TotalMinor, l.Line
+	if left := p.AmountMinor - givenBack(p); left < amount {
+		amount, line = left, 0
+	}
+	if amount == 0 {
+		return
+	}
 	id := topology.RefundID(topology.UUID(p.PaymentId), uint32(len(p.Refunds)))
-	p.Refunds = append(p.Refunds, &pb.RefundState{RefundId: id[:], AmountMinor: l.TotalMinor})
+	p.Refunds = append(p.Refunds, &pb.RefundState{RefundId: id[:], AmountMinor: amount, Line: line})
 	s.emit(refundOutput(s.r, p.Refunds[len(p.Refunds)-1]))
+}
+
+// givenBack is all that was given back or is to be.
+func givenBack(p *pb.PaymentState) (sum int64) {
+	for _, refund := range p.Refunds {
+		sum += refund.AmountMinor
+	}
+	return sum
 }
 
 // paid reports whether the money is where the outcome wants it.
@@ -151,7 +168,12 @@ func paid(r *pb.Registration) bool {
 			return false
 		}
 	}
-	if len(p.Refunds) > 0 || r.Outcome == pb.Outcome_OUTCOME_CONFIRMED {
+	if p.Cancelling {
+		return !atLarge(p.Status)
+	}
+	// Money of an import that nobody calls off is where it belongs: what was kept of
+	// cancelled lines was decided elsewhere.
+	if len(p.Refunds) > 0 || r.Outcome == pb.Outcome_OUTCOME_CONFIRMED || r.Imported {
 		return true
 	}
 	return !atLarge(p.Status)

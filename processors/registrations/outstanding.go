@@ -75,12 +75,26 @@ func paymentOutput(c *pb.PaymentCommand) transition.Output {
 	return transition.Output{Topic: topology.PaymentCommands.Name, Key: topology.KeyOf(c.PaymentId), Value: c}
 }
 
+// ChargeLines are the lines of an order as its charge and its payment carry them.
+func ChargeLines(lines []*pb.Line) []*pb.ChargeLine {
+	charged := make([]*pb.ChargeLine, len(lines))
+	for i, l := range lines {
+		charged[i] = &pb.ChargeLine{
+			Line: l.Line, TicketType: l.TicketType, Quantity: l.Quantity, UnitPriceMinor: l.UnitPriceMinor,
+			TaxRateBp: l.TaxRateBp, TaxMode: l.TaxMode, DiscountMinor: l.DiscountMinor, TaxMinor: l.TaxMinor,
+			TotalMinor: l.TotalMinor,
+		}
+	}
+	return charged
+}
+
 func chargeOutput(r *pb.Registration) transition.Output {
 	return paymentOutput(&pb.PaymentCommand{
 		PaymentId: r.Payment.PaymentId, RegistrationId: r.RegistrationId, EventId: r.EventId, Organiser: r.Organiser,
 		Command: &pb.PaymentCommand_Charge{Charge: &pb.Charge{
 			AmountMinor: r.Payment.AmountMinor, Currency: r.Currency, Method: r.PaymentMethod,
-			TestMode: r.TestMode, Imported: r.Imported,
+			TestMode: r.TestMode, Imported: r.Imported, Lines: ChargeLines(r.Lines), Channel: r.Channel, Region: r.Region,
+			ImportedMoney: r.ImportedOrder.GetMoney(),
 		}},
 	})
 }
@@ -105,7 +119,7 @@ func refundOutput(r *pb.Registration, refund *pb.RefundState) transition.Output 
 	return paymentOutput(&pb.PaymentCommand{
 		PaymentId: r.Payment.PaymentId, RegistrationId: r.RegistrationId, EventId: r.EventId, Organiser: r.Organiser,
 		Command: &pb.PaymentCommand_Refund{Refund: &pb.RefundPayment{
-			RefundId: refund.RefundId, AmountMinor: refund.AmountMinor, Reason: reason,
+			RefundId: refund.RefundId, AmountMinor: refund.AmountMinor, Reason: reason, Line: refund.Line,
 		}},
 	})
 }

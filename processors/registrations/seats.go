@@ -30,13 +30,17 @@ const (
 // hold starts the search for seats, all lines in parallel.
 func (s *saga) hold() {
 	s.r.Step = pb.Step_STEP_HOLDING
+	if complete(s.r) { // an import of which no line stands
+		s.pay()
+		return
+	}
 	s.searchAll()
 }
 
 // searchAll asks for seats for every line that misses some and waits for none.
 func (s *saga) searchAll() {
 	for _, l := range s.r.Lines {
-		if s.open() && !asks(s.r, l.Line) && seatsOf(s.r, l.Line) < l.Quantity {
+		if s.open() && !l.Cancelled && !asks(s.r, l.Line) && seatsOf(s.r, l.Line) < l.Quantity {
 			s.search(l)
 		}
 	}
@@ -161,6 +165,12 @@ func (s *saga) onGranted(h *pb.Hold, e *pb.SeatEvent) (transition.Effect, error)
 	case pb.HoldStatus_HOLD_STATUS_REFUSED, pb.HoldStatus_HOLD_STATUS_RELEASED:
 		// Asked twice, refused first and granted later: the state has moved on.
 		return s.giveBack(e)
+	case pb.HoldStatus_HOLD_STATUS_RELEASING:
+		// The release may have overtaken its hold (0006), and found nothing then.
+		// Its answer may still be on the way, and ends the wait: once more, now that
+		// the seats are owned.
+		s.emit(seatOutput(s.r, h))
+		return s.replayed()
 	default:
 		return s.replayed()
 	}
@@ -286,10 +296,10 @@ func tries(r *pb.Registration, line uint32) uint32 {
 	return n
 }
 
-// complete reports whether every line has all its seats.
+// complete reports whether every line that stands has all its seats.
 func complete(r *pb.Registration) bool {
 	for _, l := range r.Lines {
-		if seatsOf(r, l.Line) < l.Quantity {
+		if !l.Cancelled && seatsOf(r, l.Line) < l.Quantity {
 			return false
 		}
 	}

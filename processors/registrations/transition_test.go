@@ -195,7 +195,7 @@ func TestOneLineWaitsWhileAnotherSearches(t *testing.T) {
 	s.refused(2).stands(holding, undecided, "").sent("snapshot")
 	s.tick(time.Second).sent("snapshot", "hold 1 in regular/1", "hold 1 in vip/1")
 	s.refused(3).stands(settling, soldOut, ReasonSoldOut).sent("snapshot", "release vip/1")
-	s.granted(4, oneSeat).sent() // its release is on the way
+	s.granted(4, oneSeat).sent("release vip/1") // the one on the way may have overtaken the hold
 	s.released(4).stands(settled, soldOut, ReasonSoldOut)
 }
 
@@ -241,7 +241,7 @@ func TestExpiresWhileHolding(t *testing.T) {
 	s.tick(overallDeadline-10*time.Second).stands(holding, undecided, "").sent()
 	s.tick(10*time.Second).stands(settling, expired, ReasonNotHeldInTime).
 		sent("snapshot", "release regular/1", "release vip/1")
-	s.granted(1, oneSeat).sent()
+	s.granted(1, oneSeat).sent("release vip/1")
 	s.released(1).released(0).stands(settled, expired, ReasonNotHeldInTime)
 }
 
@@ -412,6 +412,25 @@ func TestCancelsThatAreRefused(t *testing.T) {
 	failed.cancel().result(isRejected, ReasonNotConfirmed).sent().stands(settling, paymentFailed, ReasonDeclined)
 }
 
+// A charge says what is paid for, line by line, so that the books can tell (I4).
+func TestChargeCarriesItsLines(t *testing.T) {
+	t.Parallel()
+	s := sale(t)
+	charge := chargeOutput(s.r).Value.(*pb.PaymentCommand).GetCharge()
+	total := int64(0)
+	for i, l := range charge.Lines {
+		of := s.r.Lines[i]
+		if l.Line != of.Line || l.TicketType != of.TicketType || l.Quantity != of.Quantity || l.UnitPriceMinor != of.UnitPriceMinor ||
+			l.TaxRateBp != of.TaxRateBp || l.TaxMode != of.TaxMode || l.TaxMinor != of.TaxMinor || l.DiscountMinor != of.DiscountMinor {
+			t.Errorf("line %v pays for %v", l, of)
+		}
+		total += l.TotalMinor
+	}
+	if total != charge.AmountMinor || charge.Channel != s.r.Channel || charge.Region != s.r.Region {
+		t.Errorf("%v charges for %v", charge, s.r)
+	}
+}
+
 // A confirmed order is cancelled line by line: each line is refunded by its own
 // total and its seats go back, and with the last one the order is cancelled (I4).
 func TestCancelByLine(t *testing.T) {
@@ -424,6 +443,11 @@ func TestCancelByLine(t *testing.T) {
 	s.cancel().stands(settling, cancelled, reasonCancelRequested).sent("snapshot", "refund 9800", "release regular/1")
 	if s.r.Payment.Refunds[0].RefundId == nil || bytes.Equal(s.r.Payment.Refunds[0].RefundId, s.r.Payment.Refunds[1].RefundId) {
 		t.Errorf("refunds: %v", s.r.Payment.Refunds)
+	}
+	for i, want := range []uint32{2, 1} {
+		if refund := refundOutput(s.r, s.r.Payment.Refunds[i]).Value.(*pb.PaymentCommand).GetRefund(); refund.Line != want {
+			t.Errorf("refund %d is of line %d, want %d", i, refund.Line, want)
+		}
 	}
 	s.released(0).paid(4, isRefunded, refundDone(0, 9900), refundDone(1, 9800))
 	s.stands(settled, cancelled, reasonCancelRequested).cancel().result(isDuplicate, "").sent()
@@ -537,6 +561,41 @@ func TestAGrantAfterARefusal(t *testing.T) {
 	s.released(0).sent().stands(charging, undecided, "")
 }
 
+// The hold was put off, and the release that the order's end sent found no seats.
+// The grant comes before that release's answer, which was put off as well: the
+// seats go back before the order counts as settled (I1, I2).
+func TestAGrantOvertakesTheAnswerToItsRelease(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).register(order(line(1, "regular", 1, ticketPrice)))
+	s.cancel().stands(settling, cancelled, reasonCancelRequested).sent("snapshot", "release regular/1")
+	s.granted(0, oneSeat).stands(settling, cancelled, reasonCancelRequested).sent("release regular/1")
+	s.released(0).stands(settled, cancelled, reasonCancelRequested)
+	s.released(0).sent()
+}
+
+// The owner's clock is ten minutes ahead of the clocks that stamp records. Each
+// answer arms an alarm that is due at once, by records' time, but it works once:
+// what is asked again is so with pauses by the owner's clock, and not in a loop.
+func TestAFastOwnerAsksAgainWithPauses(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).register(order(line(1, "regular", 1, ticketPrice), line(2, "vip", 1, ticketPrice))).
+		granted(0, oneSeat).granted(1, oneSeat).cancel()
+	s.paid(1, isPending).released(0).stands(settling, cancelled, reasonCancelRequested)
+	redrives := 0
+	for second := range 600 {
+		now := s.now + (600+int64(second))*1000
+		for range 10 { // whatever the pauses of the runtime
+			before := s.r.Redrives
+			s.send(topology.RegistrationTimers.Name, &pb.Timer{NowUnixMs: now})
+			redrives += int(s.r.Redrives - before)
+		}
+		s.granted(1, oneSeat) // an answer that changes nothing arms nothing
+	}
+	if most := 20; redrives == 0 || redrives > most {
+		t.Errorf("asked again %d times in ten minutes, want 1 to %d", redrives, most)
+	}
+}
+
 // The event is cancelled: an open order is rejected and a confirmed one refunded in
 // full, once, however many of its blocks tell it.
 func TestTheEventIsCancelled(t *testing.T) {
@@ -588,8 +647,7 @@ func TestOldPaymentSnapshots(t *testing.T) {
 // be dead on arrival.
 func TestImportsAreNotDeadOnArrival(t *testing.T) {
 	t.Parallel()
-	q := order(line(1, "regular", 1, ticketPrice))
-	q.Imported = true
+	q := importedOrder(line(1, "regular", 1, ticketPrice))
 	s := newStory(t)
 	s.now += 365 * 24 * time.Hour.Milliseconds()
 	s.register(q)

@@ -51,7 +51,7 @@ func validate(c *pb.RegistrationCommand, q *pb.Register) error {
 			}
 		}
 	}
-	return nil
+	return validateImport(q)
 }
 
 // validateLine checks a line's figures against each other (I4).
