@@ -78,11 +78,21 @@ var (
 		"allowances granted, refused or given back", message[pb.AttendeeEvent])
 	AttendeesTable = table("attendees", "attendee id", "the attendees' registrations", message[pb.Attendee])
 
+	// Retries is written by every stateful group and read by one stage.
+	Retries = Topic{
+		Name: "retries", Key: "key of the original record", Cleanup: Delete,
+		Retention: week, About: "records whose handler failed, until they are due to be tried again",
+	}
+
 	// DeadLetters is written by every group and belongs to none.
 	DeadLetters = Topic{
 		Name: "dead-letters", Key: "key of the original record", Cleanup: Delete,
 		Retention: month, About: "records that could not be handled, with the reason in their headers",
 	}
+
+	// OperatorActions is written by the operators' tools and read by people.
+	OperatorActions = events("operator-actions", "key of what was acted on",
+		"what operators did with dead letters and sagas, when and why", message[pb.OperatorAction])
 )
 
 // The groups.
@@ -136,6 +146,13 @@ var (
 		About:   "an attendee's registrations, the limit per event, and the sealed personal data",
 	}
 
+	// Retrier writes to the topic that a record was written to first, whichever.
+	Retrier = Group{
+		Name: "retries", Kind: Outside, Key: "key of the original record",
+		Inputs: []Topic{Retries},
+		About:  "holds records whose handler failed until they are due, then sends them to their topic again",
+	}
+
 	ClickHouseSink = Group{
 		Name: "clickhouse-sink", Kind: Outside, Key: "any",
 		Inputs: []Topic{CatalogEvents, RegistrationEvents, PaymentEvents, SeatEvents, BlockEvents},
@@ -145,11 +162,11 @@ var (
 
 // Groups lists every group in the order of the data's way.
 func Groups() []Group {
-	return []Group{Catalog, Registrations, Inventory, Payments, Gateway, Attendees, ClickHouseSink}
+	return []Group{Catalog, Registrations, Inventory, Payments, Gateway, Attendees, Retrier, ClickHouseSink}
 }
 
 // Topics lists every topic once, in the order of the data's way, the dead
-// letters last.
+// letters and what people did last.
 func Topics() []Topic {
 	var topics []Topic
 	seen := map[string]bool{}
@@ -169,5 +186,6 @@ func Topics() []Topic {
 		}
 	}
 	add(DeadLetters)
+	add(OperatorActions)
 	return topics
 }

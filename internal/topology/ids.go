@@ -69,6 +69,12 @@ func DeadLetterID(group, topic string, partition int32, offset int64) uuid.UUID 
 		binary.BigEndian.AppendUint64(nil, uint64(offset)))
 }
 
+// OperatorActionID is the id of what an operator did: of the kind of action, and
+// of the record, saga or payment that it was done to.
+func OperatorActionID(kind uint32, on string) uuid.UUID {
+	return derive("operator-action", number(kind), []byte(on))
+}
+
 // UUID reads an id of 16 bytes; the zero UUID stands for anything else.
 func UUID(b []byte) uuid.UUID {
 	id, err := uuid.FromBytes(b)

@@ -63,7 +63,7 @@ func writeGroups(b *strings.Builder) {
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s | %s |\n",
 			g.Name, kind, g.Key, names(g.Inputs), names(g.Outputs), table, g.About)
 	}
-	b.WriteString("\nEvery group also writes to `" + DeadLetters.Name + "`.\n\n")
+	b.WriteString("\nEvery group also writes to `" + DeadLetters.Name + "`, every exactly-once group to `" + Retries.Name + "`.\n\n")
 }
 
 func names(topics []Topic) string {

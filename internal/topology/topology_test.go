@@ -16,6 +16,7 @@ func TestEveryInputIsWrittenBySomebody(t *testing.T) {
 	written := map[string]bool{
 		topology.CatalogCommands.Name:      true, // ingest
 		topology.RegistrationCommands.Name: true, // ingest
+		topology.Retries.Name:              true, // every stateful group
 	}
 	for _, g := range topology.Groups() {
 		for _, o := range g.Outputs {
@@ -85,6 +86,7 @@ func TestDerivedIDsAreForEver(t *testing.T) {
 		{"payment", payment, "eb4f1f1e-8856-5439-8f1d-0a0dff7b824b"},
 		{"refund", topology.RefundID(payment, 0), "65c9e09c-ec34-5921-a7f9-0959fa2c49ef"},
 		{"dead letter", topology.DeadLetterID("payments", "gateway-results", 3, 42), "f188d3f9-df67-5994-94f5-1985138afb8d"},
+		{"operator action", topology.OperatorActionID(1, "dead-letters/2/41"), "d66429fe-d409-55dd-a05c-acd90d9087b3"},
 	} {
 		if c.got.String() != c.want {
 			t.Errorf("%s id is %s, was %s", c.name, c.got, c.want)
