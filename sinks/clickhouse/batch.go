@@ -55,6 +55,7 @@ type batch struct {
 	ticketTypes   map[string]string // interned
 
 	registrationRows *registrationRows
+	movementRows     *movementRows
 	paymentRows      *paymentRows
 	blockRows        *blockRows
 	catalogRows      *catalogRows
@@ -79,6 +80,7 @@ func newBatch() *batch {
 		blocks:           map[blockID]blockState{},
 		ticketTypes:      map[string]string{},
 		registrationRows: newRegistrationRows(),
+		movementRows:     newMovementRows(),
 		paymentRows:      newPaymentRows(),
 		blockRows:        newBlockRows(),
 		catalogRows:      newCatalogRows(),
@@ -106,8 +108,8 @@ func (b *batch) reset() {
 // row of a version sees the version.
 func (b *batch) tables() []*table {
 	return []*table{
-		&b.catalogRows.table, &b.blockRows.table, &b.paymentRows.table, &b.registrationRows.table,
-		&b.auditRows.table,
+		&b.catalogRows.table, &b.blockRows.table, &b.movementRows.table, &b.paymentRows.table,
+		&b.registrationRows.table, &b.auditRows.table,
 	}
 }
 
@@ -257,7 +259,10 @@ func (b *batch) takeEvent(r *kgo.Record) (key uuid.UUID, kind string, version ui
 // audit trail last.
 func (b *batch) rows() []*table {
 	decodeAll(b, b.registrations, &pb.Registration{}, b.registrationRows.add)
-	decodeAll(b, b.payments, &pb.Payment{}, b.paymentRows.add)
+	decodeAll(b, b.payments, &pb.Payment{}, func(p *pb.Payment, at position) {
+		b.movementRows.add(p, at)
+		b.paymentRows.add(p, at)
+	})
 	decodeAll(b, b.catalog, &pb.Event{}, b.catalogRows.add)
 	for key, state := range b.blocks {
 		b.blockRows.add(key, &state)

@@ -42,6 +42,10 @@ func sold(t testing.TB, i int) []*kgo.Record {
 			PaymentId: paid[:], RegistrationId: reg[:], EventId: conference[:], Organiser: "acme", AmountMinor: 49_900,
 			Currency: "EUR", Method: "card", Status: pb.PaymentStatus_PAYMENT_STATUS_CAPTURED, RequestedAtUnixMs: noon + int64(i),
 			CapturedMinor: 49_900, FeeMinor: 1_477, CapturedAtUnixMs: noon + int64(i), ProviderReference: "ch_0000000000000001", Version: version + 1,
+			Provider: "simulated", Channel: "web", Region: "eu-central", BookedAtUnixMs: noon + int64(i) + 80, Lines: []*pb.ChargeLine{{
+				Line: 1, TicketType: "standard", Quantity: 1, UnitPriceMinor: 49_900,
+				TaxRateBp: 1_900, TaxMode: pb.TaxMode_TAX_MODE_INCLUDED, TaxMinor: 7_967, TotalMinor: 49_900,
+			}},
 		}))
 	}
 	for version := range uint64(2) {
@@ -82,11 +86,11 @@ func BenchmarkRows(b *testing.B) {
 // figure, audit rows included.
 func BenchmarkInsert(b *testing.B) {
 	name, _ := newDatabase(b)
-	schema, err := Migrate(b.Context(), serverURL(), name)
+	schema, err := Migrate(b.Context(), engineURL, name)
 	if err != nil {
 		b.Fatal(err)
 	}
-	conn, err := openWriter(serverURL(), name, func(int) {})
+	conn, err := openWriter(engineURL, name, func(int) {})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -133,7 +137,7 @@ func BenchmarkLoad(b *testing.B) {
 	produce(b, brokers, records...)
 	name, _ := newDatabase(b)
 	for i := 0; b.Loop(); i++ {
-		s, err := New(Config{Brokers: brokers, URL: serverURL(), Database: name, Group: fmt.Sprint("bench-", i), Logger: slog.New(slog.DiscardHandler)})
+		s, err := New(Config{Brokers: brokers, URL: engineURL, Database: name, Group: fmt.Sprint("bench-", i), Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/eventpro/boxoffice/internal/topology"
+	"github.com/eventpro/boxoffice/sinks/clickhouse/distributed"
 )
 
 // Config says what is loaded from where to where. The zero value of every field
@@ -19,13 +20,18 @@ type Config struct {
 	// URL is the ClickHouse server, in the form that clickhouse-go reads:
 	// "http://user:password@host:8123?compress=lz4" for HTTP, and
 	// "clickhouse://host:9000" for the native protocol. A path is ignored, the
-	// database is Database.
+	// database is Database. Several servers are parted by commas,
+	// "http://a:8123,b:8123": of one cluster, or ways to one server.
 	URL string
 	// Logger is told of every failure that is repeated. Required.
 	Logger *slog.Logger
 
 	// Database is created when it is missing. Default "boxoffice".
 	Database string
+	// Cluster makes the tables on every server of a ClickHouse cluster, replicated
+	// and sharded; it is the cluster's name in the servers' remote_servers, or a macro
+	// such as "{cluster}". Empty for one server.
+	Cluster string
 	// Group is the consumer group. Default is the topology's.
 	Group string
 	// InstanceID makes the member static, so that a restart does not move
@@ -60,6 +66,23 @@ type Config struct {
 	BackoffMin, BackoffMax time.Duration
 	// LagInterval is how often lag is measured. Default 5 s.
 	LagInterval time.Duration
+	// AuditRetentionMonths is how long the audit trail is kept; 0 for ever. Facts are
+	// always kept.
+	AuditRetentionMonths int64
+	// RollupInterval is the pause between refreshes of the rollups; it grows with how
+	// long they take. Default 30 s.
+	RollupInterval time.Duration
+
+	// ConservationInterval is how often the books are compared. Default 30 s.
+	ConservationInterval time.Duration
+	// ConservationWindow is how far back they are compared after a start; its minutes
+	// are looked at again in turn. Default 30 min.
+	ConservationWindow time.Duration
+	// ConservationDelay is how long after its end a minute is compared. Default 1 min.
+	ConservationDelay time.Duration
+	// DecideWithin is how long a registration may stay undecided: the saga's deadlines
+	// and some patience. Default 15 min.
+	DecideWithin time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -74,6 +97,11 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.BackoffMin, 100*time.Millisecond)
 	setDefault(&c.BackoffMax, 10*time.Second)
 	setDefault(&c.LagInterval, 5*time.Second)
+	setDefault(&c.RollupInterval, 30*time.Second)
+	setDefault(&c.ConservationInterval, 30*time.Second)
+	setDefault(&c.ConservationWindow, 30*time.Minute)
+	setDefault(&c.ConservationDelay, time.Minute)
+	setDefault(&c.DecideWithin, 15*time.Minute)
 	return c
 }
 
@@ -94,9 +122,16 @@ func (c Config) validate() error {
 	check(len(c.Brokers) > 0, "Brokers is empty: name at least one Kafka broker")
 	check(c.URL != "", "URL is empty: name the ClickHouse server, for example http://127.0.0.1:8123")
 	check(c.Logger != nil, "Logger is nil")
+	if c.Cluster != "" {
+		errs = append(errs, distributed.Target{Cluster: c.Cluster, Database: c.Database}.Validate())
+	}
 	check(c.FlushAfter > 0 && c.FlushAfterBusy >= c.FlushAfter, "FlushAfter must be positive and not above FlushAfterBusy")
 	check(c.BusyRecords > 0 && c.MaxRecords > 0 && c.MaxBytes > 0, "BusyRecords, MaxRecords and MaxBytes must be positive")
 	check(c.InsertTimeout > 0 && c.LagInterval > 0, "InsertTimeout and LagInterval must be positive")
+	check(c.AuditRetentionMonths >= 0, "AuditRetentionMonths must not be negative")
+	check(c.RollupInterval > 0, "RollupInterval must be positive")
+	check(c.ConservationInterval > 0 && c.ConservationWindow > 0 && c.ConservationDelay > 0 && c.DecideWithin > 0,
+		"ConservationInterval, ConservationWindow, ConservationDelay and DecideWithin must be positive")
 	check(c.BackoffMin > 0 && c.BackoffMax >= c.BackoffMin, "BackoffMin must be positive and not above BackoffMax")
 	return errors.Join(errs...)
 }

@@ -3,7 +3,6 @@ package clickhouse
 import (
 	"database/sql"
 	"fmt"
-	"net/http"
 	"regexp"
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
@@ -15,7 +14,8 @@ const DefaultDatabase = "boxoffice"
 
 var databaseName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
 
-// options reads a ClickHouse URL and puts the database in.
+// options reads a ClickHouse URL and puts the database in. The URL may name several
+// servers: http://a:8123,b:8123.
 func options(url, database string) (*ch.Options, error) {
 	if !databaseName.MatchString(database) {
 		return nil, fmt.Errorf("database name %q: use letters, digits and underscores", database)
@@ -28,8 +28,17 @@ func options(url, database string) (*ch.Options, error) {
 	return o, nil
 }
 
-// OpenDB opens the analytics database for queries. The server is not contacted
-// yet.
+// preset gives settings a value where the URL gives none.
+func preset(o *ch.Options, settings ch.Settings) {
+	for name, value := range settings {
+		if _, given := o.Settings[name]; !given {
+			o.Settings[name] = value
+		}
+	}
+}
+
+// OpenDB opens the analytics database for queries. No server is contacted yet. Of
+// several servers a connection takes the first that answers.
 func OpenDB(url, database string) (*sql.DB, error) {
 	o, err := options(url, database)
 	if err != nil {
@@ -38,15 +47,39 @@ func OpenDB(url, database string) (*sql.DB, error) {
 	return ch.OpenDB(o), nil
 }
 
-// openWriter opens the connection for inserts and counts the bytes that it sends
-// over HTTP.
+// openWriter opens the connection for inserts and counts the bytes that it sends.
+//
+// Of several servers each new connection takes the next one, and a connection on
+// which an insert failed is closed. So the repetition goes to another server, also
+// when the one before still answers but cannot write.
 func openWriter(url, database string, sent func(int)) (driver.Conn, error) {
 	o, err := options(url, database)
 	if err != nil {
 		return nil, err
 	}
-	o.TransportFunc = func(t *http.Transport) (http.RoundTripper, error) {
-		return countingTransport{next: t, sent: sent}, nil
-	}
+	o.ConnOpenStrategy = ch.ConnOpenRoundRobin
+	o.DialContext = countingDial(o, sent)
 	return ch.Open(o)
+}
+
+// clusterInserts are the settings of inserts into a cluster, but those that the URL
+// sets itself. I6: an offset is committed on the strength of the answer.
+//
+//   - In the foreground: by default a Distributed table answers when the server that
+//     took the rows has them in a queue on its own disk.
+//   - By a majority of a shard's replicas: else the rows are gone with the one replica
+//     that had them, and nobody loads them again.
+func clusterInserts(url, database, cluster string) (ch.Settings, error) {
+	if cluster == "" {
+		return ch.Settings{}, nil
+	}
+	o, err := options(url, database)
+	if err != nil {
+		return nil, err
+	}
+	settings := ch.Settings{"distributed_foreground_insert": 1, "insert_quorum": "auto"}
+	for name := range o.Settings {
+		delete(settings, name)
+	}
+	return settings, nil
 }

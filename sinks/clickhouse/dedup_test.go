@@ -11,11 +11,11 @@ import (
 func TestRepeatedInsertMakesNoRows(t *testing.T) {
 	t.Parallel()
 	name, db := newDatabase(t)
-	schema, err := Migrate(t.Context(), serverURL(), name)
+	schema, err := Migrate(t.Context(), engineURL, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := openWriter(serverURL(), name, func(int) {})
+	conn, err := openWriter(engineURL, name, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestRepeatedInsertMakesNoRows(t *testing.T) {
 			}
 		}
 	}
-	for table, want := range map[string]string{"events": "26\n", "registrations": "4\n", "payments": "2\n", "seat_blocks": "2\n"} {
+	for table, want := range map[string]string{"events": "26\n", "registrations": "4\n", "payments": "2\n", "movements": "4\n", "seat_blocks": "2\n"} {
 		if got := lines(t, db, "SELECT count() FROM "+table); got != want {
 			t.Errorf("%s has %s rows after two different inserts, one of them twice; want %s", table, got, want)
 		}

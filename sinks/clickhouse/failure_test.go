@@ -37,7 +37,7 @@ type flaky struct {
 
 func newFlaky(t *testing.T) *flaky {
 	t.Helper()
-	target, err := url.Parse(serverURL())
+	target, err := url.Parse(engineURL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestUndecodableRecords(t *testing.T) {
 	cfg.Registerer = prometheus.NewRegistry()
 	s, _ := start(t, cfg)
 	caughtUp(t, s)
-	db, err := OpenDB(serverURL(), name)
+	db, err := OpenDB(engineURL, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestLostDatabaseIsLoadedAnew(t *testing.T) {
 	s, stop := start(t, cfg)
 	caughtUp(t, s)
 	stop()
-	db, err := OpenDB(serverURL(), name)
+	db, err := OpenDB(engineURL, name)
 	if err != nil {
 		t.Fatal(err)
 	}

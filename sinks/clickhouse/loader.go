@@ -28,6 +28,8 @@ type Sink struct {
 	mu sync.Mutex
 	// failing is why the sink cannot load right now; nil when it can.
 	failing error
+	// held is how much the batch holds, for the metrics.
+	heldRecords, heldBytes int64
 	// owned holds the partitions of this member, with the timestamp of the last
 	// record of each that is in ClickHouse.
 	owned map[partition]time.Time
@@ -44,7 +46,7 @@ func New(cfg Config) (*Sink, error) {
 	}
 	s := &Sink{cfg: cfg, log: cfg.Logger, batch: newBatch(), failing: errStarting, owned: map[partition]time.Time{}}
 	var err error
-	if s.metrics, err = newMetrics(cfg.Registerer); err != nil {
+	if s.metrics, err = newMetrics(cfg.Registerer, s.buffered); err != nil {
 		return nil, fmt.Errorf("registering the loader's metrics: %w", err)
 	}
 	sent := func(n int) { s.metrics.sentBytes.Add(float64(n)) }
@@ -52,7 +54,11 @@ func New(cfg Config) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.writer = &writer{conn: conn, timeout: cfg.InsertTimeout}
+	inserts, err := clusterInserts(cfg.URL, cfg.Database, cfg.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	s.writer = &writer{conn: conn, timeout: cfg.InsertTimeout, cluster: inserts}
 	asking, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(cfg.Brokers...)}, cfg.KafkaOptions...)...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("configuring the loader's Kafka client: %w", err), conn.Close())
@@ -60,6 +66,9 @@ func New(cfg Config) (*Sink, error) {
 	s.admin = kadm.NewClient(asking)
 	return s, nil
 }
+
+// fetchWait is how long the brokers may gather records for a fetch.
+const fetchWait = 100 * time.Millisecond
 
 func (s *Sink) kafkaOptions() []kgo.Opt {
 	topics := make([]string, 0, len(topology.ClickHouseSink.Inputs))
@@ -80,7 +89,7 @@ func (s *Sink) kafkaOptions() []kgo.Opt {
 		// Batches are gathered anyway; fewer and larger fetches cost the brokers
 		// less.
 		kgo.FetchMinBytes(128 << 10),
-		kgo.FetchMaxWait(100 * time.Millisecond),
+		kgo.FetchMaxWait(fetchWait),
 		// What is fetched ahead while ClickHouse is away is bounded by this times
 		// the brokers.
 		kgo.FetchMaxBytes(16 << 20),
@@ -106,15 +115,26 @@ func (s *Sink) Run(ctx context.Context) error {
 		return ignoreEnd(ctx, err)
 	}
 	// Only now: a member that does not load holds up its partitions.
-	var err error
-	if s.client, err = kgo.NewClient(s.kafkaOptions()...); err != nil {
+	client, err := kgo.NewClient(s.kafkaOptions()...)
+	if err != nil {
 		return fmt.Errorf("configuring the loader's consumer: %w", err)
 	}
-	defer s.client.Close()
+	defer client.Close()
+	s.mu.Lock()
+	s.client = client
+	s.mu.Unlock()
+	db, err := OpenDB(s.cfg.URL, s.cfg.Database)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var watch sync.WaitGroup
 	watch.Go(func() { s.watchLag(ctx) })
+	watch.Go(func() { s.watchBooks(ctx, db) })
+	watch.Go(func() { s.keepRollups(ctx, db) })
+	watch.Go(func() { s.keepPaidOrders(ctx, db) })
 	defer watch.Wait()
 	defer cancel()
 	return ignoreEnd(ctx, s.load(ctx))
@@ -139,16 +159,18 @@ func ignoreEnd(ctx context.Context, err error) error {
 
 func (s *Sink) migrate(ctx context.Context) error {
 	return s.persist(ctx, "migrating ClickHouse", func() (err error) {
-		s.writer.schema, err = Migrate(ctx, s.cfg.URL, s.cfg.Database)
-		return err
+		if s.writer.schema, err = migrateServers(ctx, s.cfg.URL, s.cfg.Database, s.cfg.Cluster); err != nil {
+			return err
+		}
+		return s.setRetention(ctx)
 	})
 }
 
 // load is the loop: poll, gather, write, commit.
 func (s *Sink) load(ctx context.Context) error {
-	var flushAt time.Time
+	var first time.Time // when the batch got its first record
 	for {
-		fetches := s.poll(ctx, flushAt)
+		fetches := s.poll(ctx, first)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -158,43 +180,45 @@ func (s *Sink) load(ctx context.Context) error {
 		s.gather(fetches)
 		switch {
 		case len(s.batch.spans) == 0:
-			flushAt = time.Time{}
+			first = time.Time{}
 			continue
-		case flushAt.IsZero():
-			flushAt = time.Now().Add(s.cfg.FlushAfter)
+		case first.IsZero():
+			first = time.Now()
 		}
-		if !s.due(flushAt) {
+		if time.Now().Before(s.flushAt(first)) {
 			continue
 		}
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
-		flushAt = time.Time{}
+		first = time.Time{}
 	}
 }
 
 // poll waits for records: for ever when the batch is empty, else until it is due.
-func (s *Sink) poll(ctx context.Context, flushAt time.Time) kgo.Fetches {
-	if !flushAt.IsZero() {
+func (s *Sink) poll(ctx context.Context, first time.Time) kgo.Fetches {
+	if !first.IsZero() {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, s.extended(flushAt))
+		ctx, cancel = context.WithDeadline(ctx, s.flushAt(first))
 		defer cancel()
 	}
 	return s.client.PollRecords(ctx, s.cfg.MaxRecords-s.batch.records)
 }
 
-// extended is when the batch must be written, given when it must if it stays
-// small.
-func (s *Sink) extended(flushAt time.Time) time.Time {
-	if s.batch.records < s.cfg.BusyRecords {
-		return flushAt
-	}
-	return flushAt.Add(s.cfg.FlushAfterBusy - s.cfg.FlushAfter)
+func (s *Sink) flushAt(first time.Time) time.Time {
+	return s.cfg.flushAt(first, s.batch.records, s.batch.bytes)
 }
 
-func (s *Sink) due(flushAt time.Time) bool {
-	return s.batch.records >= s.cfg.MaxRecords || s.batch.bytes >= s.cfg.MaxBytes ||
-		!time.Now().Before(s.extended(flushAt))
+// flushAt is when a batch of that size must be written, given when it got its first
+// record. More records may put it off once, to FlushAfterBusy, and no further.
+func (c *Config) flushAt(first time.Time, records, bytes int) time.Time {
+	switch {
+	case records >= c.MaxRecords || bytes >= c.MaxBytes:
+		return first
+	case records < c.BusyRecords:
+		return first.Add(c.FlushAfter)
+	}
+	return first.Add(c.FlushAfterBusy)
 }
 
 func (s *Sink) gather(fetches kgo.Fetches) {
@@ -209,6 +233,27 @@ func (s *Sink) gather(fetches kgo.Fetches) {
 		}
 		s.metrics.records.WithLabelValues(p.Topic).Add(float64(len(p.Records)))
 	})
+	s.hold()
+}
+
+// hold notes how much the batch holds.
+func (s *Sink) hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heldRecords, s.heldBytes = int64(s.batch.records), int64(s.batch.bytes)
+}
+
+// buffered is what is in memory and not in ClickHouse yet: the batch, and what Kafka's
+// client has fetched ahead of it.
+func (s *Sink) buffered() (records, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	records, bytes = s.heldRecords, s.heldBytes
+	if s.client != nil {
+		records += s.client.BufferedFetchRecords()
+		bytes += s.client.BufferedFetchBytes()
+	}
+	return records, bytes
 }
 
 // flush writes the batch and then commits its offsets. I6: the order is the
@@ -222,7 +267,7 @@ func (s *Sink) flush(ctx context.Context) error {
 			continue
 		}
 		if err := s.persist(ctx, "writing to ClickHouse", func() error {
-			return s.writer.insert(ctx, t, token)
+			return s.insert(ctx, t, token)
 		}); err != nil {
 			return err
 		}
@@ -231,8 +276,19 @@ func (s *Sink) flush(ctx context.Context) error {
 	s.report()
 	s.commit(ctx)
 	s.metrics.batchSize.Observe(float64(s.batch.records))
+	s.metrics.batchBytes.Observe(float64(s.batch.bytes))
 	s.metrics.flush.Observe(time.Since(began).Seconds())
 	s.batch.reset()
+	s.hold()
+	return nil
+}
+
+func (s *Sink) insert(ctx context.Context, t *table, token string) error {
+	began := time.Now()
+	if err := s.writer.insert(ctx, t, token); err != nil {
+		return err
+	}
+	s.metrics.insert.WithLabelValues(t.name).Observe(time.Since(began).Seconds())
 	return nil
 }
 

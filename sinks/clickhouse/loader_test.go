@@ -46,7 +46,12 @@ func story(t testing.TB) []*kgo.Record {
 	payment := func(version uint64, change func(*pb.Payment)) *kgo.Record {
 		p := &pb.Payment{
 			PaymentId: paid[:], RegistrationId: alice[:], EventId: conference[:], Organiser: "acme", AmountMinor: 10_000,
-			Currency: "EUR", Method: "card", Status: pb.PaymentStatus_PAYMENT_STATUS_PENDING, RequestedAtUnixMs: noon, Version: version,
+			Currency: "EUR", Method: "card", Status: pb.PaymentStatus_PAYMENT_STATUS_PENDING, RequestedAtUnixMs: noon,
+			ChangedAtUnixMs: noon + int64(version), Version: version,
+			Channel: "web", Region: "eu", Lines: []*pb.ChargeLine{{
+				Line: 1, TicketType: "standard", Quantity: 2, UnitPriceMinor: 5_000,
+				TaxRateBp: 1_900, TaxMode: pb.TaxMode_TAX_MODE_INCLUDED, TaxMinor: 1_597, TotalMinor: 10_000,
+			}},
 		}
 		change(p)
 		return record(t, topology.PaymentEvents, alice.String(), p)
@@ -54,6 +59,7 @@ func story(t testing.TB) []*kgo.Record {
 	captured := func(p *pb.Payment) {
 		p.Status, p.CapturedMinor, p.FeeMinor = pb.PaymentStatus_PAYMENT_STATUS_CAPTURED, 10_000, 290
 		p.CapturedAtUnixMs, p.ProviderReference = noon+min1, "ch_1"
+		p.Provider, p.BookedAtUnixMs = "simulated", noon+min1+500
 	}
 	seats := func(id uuid.UUID, e *pb.SeatEvent) *kgo.Record {
 		e.EventId, e.TicketType, e.Block, e.RegistrationId, e.BlockSize = conference[:], "standard", 1, id[:], 2
@@ -95,6 +101,7 @@ func story(t testing.TB) []*kgo.Record {
 			p.Refunds = []*pb.Refund{{
 				RefundId: refund[:], AmountMinor: 5_000, Status: pb.RefundStatus_REFUND_STATUS_DONE,
 				ProviderReference: "re_2", RefundedAtUnixMs: noon + 2*min1, Reason: "cancelled",
+				Line: 1, BookedAtUnixMs: noon + 2*min1 + 500,
 			}}
 		}),
 	}
@@ -103,7 +110,7 @@ func story(t testing.TB) []*kgo.Record {
 // facts is what analysts see of the story, whatever was loaded how often.
 func facts(t testing.TB, name string) (got string) {
 	t.Helper()
-	db, err := OpenDB(serverURL(), name)
+	db, err := OpenDB(engineURL, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +120,10 @@ func facts(t testing.TB, name string) (got string) {
 		`SELECT outcome, version, toString(lines.quantity), total_minor, toString(request_time), toString(decided_at) FROM registrations FINAL ORDER BY outcome`,
 		`SELECT status, version, captured_minor, fee_minor, refunded_minor, toString(refunds.amount_minor), toString(refunds.refunded_at), toString(refunds.status)
 		   FROM payments FINAL`,
+		`SELECT kind, line, ticket_type, quantity, amount_minor, tax_minor, fee_minor, provider, channel, toString(occurred_at), toString(booked_at), version
+		   FROM movements FINAL ORDER BY kind`,
+		`SELECT ticket_type, quantity, total_minor, outcome, cancelled FROM registration_lines ORDER BY outcome`,
+		`SELECT line, amount_minor, status, reason, provider, toString(booked_at) FROM refunds`,
 		`SELECT block, size, held, sold, free, version FROM seat_blocks FINAL`,
 		`SELECT topic, kind, count(), sum(version) FROM events FINAL GROUP BY topic, kind ORDER BY topic, kind`,
 	} {
@@ -124,7 +135,7 @@ func facts(t testing.TB, name string) (got string) {
 func sinkConfig(t testing.TB, brokers []string) (Config, string) {
 	t.Helper()
 	name, _ := newDatabase(t)
-	return Config{Brokers: brokers, URL: serverURL(), Database: name}, name
+	return Config{Brokers: brokers, URL: engineURL, Database: name}, name
 }
 
 // What is in the topics is in ClickHouse with its last version, and the audit
@@ -174,14 +185,16 @@ func TestNamedQueries(t *testing.T) {
 	cfg, name := sinkConfig(t, brokers)
 	s, _ := start(t, cfg)
 	caughtUp(t, s)
-	db, err := OpenDB(serverURL(), name)
+	db, err := OpenDB(engineURL, name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
 	values := map[string]string{
 		"from": queries.Time(time.UnixMilli(noon)), "to": queries.Time(time.UnixMilli(noon + 2*min1 + 1)),
-		"event": queries.All, "currency": queries.All, "test_mode": "false",
+		"zone": "UTC", "basis": "booked",
+		"organiser": queries.All, "event": queries.All, "currency": queries.All, "test_mode": "false", "since": queries.Time(time.UnixMilli(0)), "decide_within": "60",
+		"key": "reference", "provider": queries.All,
 	}
 	var got strings.Builder
 	for _, name := range queries.Names() {

@@ -15,55 +15,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 
-	embedded "github.com/eventpro/boxoffice/internal/embedded/clickhouse"
+	"github.com/eventpro/boxoffice/internal/embedded/clickhouse/clickhousetest"
 	"github.com/eventpro/boxoffice/internal/topology"
 )
 
-// server is the one engine of this process.
-var server *embedded.Server
+// engineURL is the one engine of this process.
+var engineURL string
 
-// TestMain starts the engine. It is needed: without the library the tests fail,
-// they are never skipped.
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
+	os.Exit(clickhousetest.Main(m, func(url string) error { engineURL = url; return nil }))
 }
-
-func run(m *testing.M) int {
-	fail := func(err error) int {
-		fmt.Fprintln(os.Stderr, "FAIL:", err)
-		return 1
-	}
-	library, err := embedded.Locate("", os.Getenv("BOXOFFICE_CHDB_LIB"))
-	if err != nil {
-		return fail(err)
-	}
-	dir, err := os.MkdirTemp("", "sink")
-	if err != nil {
-		return fail(err)
-	}
-	defer os.RemoveAll(dir)
-	if server, err = embedded.Open(embedded.Options{Library: library, DataDir: dir}); err != nil {
-		return fail(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(ctx) }()
-	code := m.Run()
-	cancel()
-	if err := <-ended; err != nil {
-		return fail(err)
-	}
-	return code
-}
-
-func serverURL() string { return "http://" + server.Addr() }
 
 // newDatabase returns the name of a database of the test's own, not made yet, and
 // a connection to it.
 func newDatabase(t testing.TB) (string, *sql.DB) {
 	t.Helper()
 	name := "t_" + strings.ToLower(strings.NewReplacer("/", "_", " ", "_").Replace(t.Name()))
-	db, err := OpenDB(serverURL(), name)
+	db, err := OpenDB(engineURL, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,3 +149,26 @@ func lines(t testing.TB, db *sql.DB, query string, args ...any) string {
 
 // named is a typed query parameter.
 func named(name, value string) any { return ch.Named(name, value) }
+
+// load writes a batch as the loader does.
+func load(t testing.TB, database string, b *batch) {
+	t.Helper()
+	schema, err := SchemaVersion(t.Context(), engineURL, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := openWriter(engineURL, database, func(int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	w := &writer{conn: conn, timeout: time.Minute, schema: schema}
+	for _, table := range b.rows() {
+		if table.rows() == 0 {
+			continue
+		}
+		if err := w.insert(t.Context(), table, token(schema, b.spans)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

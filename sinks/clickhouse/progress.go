@@ -62,7 +62,7 @@ func (s *Sink) CaughtUp(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		behind, err := s.behind(ctx, ends)
+		behind, err := s.behind(ctx, s.cfg.Group, ends)
 		if err == nil && len(behind) == 0 {
 			return nil
 		}
@@ -94,18 +94,19 @@ func endOffsets(ctx context.Context, admin *kadm.Client) (map[partition]int64, e
 	return ends, nil
 }
 
-// behind returns how many records each partition lacks before it reaches ends.
-func (s *Sink) behind(ctx context.Context, ends map[partition]int64) (map[partition]int64, error) {
-	committed, err := s.admin.FetchOffsets(ctx, s.cfg.Group)
+// behind returns how many records a group lacks in each partition before it reaches
+// ends.
+func (s *Sink) behind(ctx context.Context, group string, ends map[partition]int64) (map[partition]int64, error) {
+	committed, err := s.admin.FetchOffsets(ctx, group)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // unknown until the first member joins
-		return nil, fmt.Errorf("reading the loader's offsets: %w", err)
+		return nil, fmt.Errorf("reading the offsets of %s: %w", group, err)
 	}
 	behind := map[partition]int64{}
 	for p, end := range ends {
 		var at int64
 		if o, ok := committed.Lookup(p.topic, p.id); ok {
 			if o.Err != nil {
-				return nil, fmt.Errorf("reading the loader's offset of %s/%d: %w", p.topic, p.id, o.Err)
+				return nil, fmt.Errorf("reading the offset of %s in %s/%d: %w", group, p.topic, p.id, o.Err)
 			}
 			at = max(o.At, 0)
 		}
@@ -138,7 +139,7 @@ func (s *Sink) measureLag(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	behind, err := s.behind(ctx, ends)
+	behind, err := s.behind(ctx, s.cfg.Group, ends)
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,13 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/eventpro/boxoffice/sinks/clickhouse/migrations"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -31,17 +36,17 @@ func golden(t *testing.T, name, got string) {
 func TestSchemaIsTheGoldenOne(t *testing.T) {
 	t.Parallel()
 	name, db := newDatabase(t)
-	version, err := Migrate(t.Context(), serverURL(), name)
+	version, err := Migrate(t.Context(), engineURL, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if version != 2 {
-		t.Errorf("schema version %d, want 2", version)
+	if version != 6 {
+		t.Errorf("schema version %d, want 6", version)
 	}
 	var ddl strings.Builder
-	for _, table := range newBatch().tables() {
+	for _, table := range slices.Concat(Tables(), Rollups(), []string{"rollup_refreshes", "paid_orders", "paid_orders_snapshots", "registration_lines", "refunds"}) {
 		var create string
-		if err := db.QueryRow("SHOW CREATE TABLE " + table.name).Scan(&create); err != nil {
+		if err := db.QueryRow("SHOW CREATE TABLE " + table).Scan(&create); err != nil {
 			t.Fatal(err)
 		}
 		ddl.WriteString(strings.ReplaceAll(create, name+".", "") + ";\n\n")
@@ -53,7 +58,7 @@ func TestSchemaIsTheGoldenOne(t *testing.T) {
 func TestEveryColumnIsSent(t *testing.T) {
 	t.Parallel()
 	name, db := newDatabase(t)
-	if _, err := Migrate(t.Context(), serverURL(), name); err != nil {
+	if _, err := Migrate(t.Context(), engineURL, name); err != nil {
 		t.Fatal(err)
 	}
 	for _, table := range newBatch().tables() {
@@ -75,8 +80,52 @@ func TestMigrateTwice(t *testing.T) {
 	t.Parallel()
 	name, _ := newDatabase(t)
 	for range 2 {
-		if _, err := Migrate(t.Context(), serverURL(), name); err != nil {
+		if _, err := Migrate(t.Context(), engineURL, name); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A figure that nobody can look up the meaning of is read wrongly.
+func TestEveryColumnHasAComment(t *testing.T) {
+	t.Parallel()
+	name, db := newDatabase(t)
+	if _, err := Migrate(t.Context(), engineURL, name); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(t, db, "SELECT table, name FROM system.columns WHERE database = {db:String} AND comment = '' AND table != 'goose_db_version'", named("db", name)); got != "" {
+		t.Errorf("no comment on\n%s", got)
+	}
+	if got := lines(t, db, "SELECT name FROM system.tables WHERE database = {db:String} AND comment = '' AND name != 'goose_db_version'", named("db", name)); got != "" {
+		t.Errorf("no comment on tables\n%s", got)
+	}
+}
+
+// Going back to an earlier schema and forth again leaves the schema as it was.
+func TestMigrateDown(t *testing.T) {
+	t.Parallel()
+	name, db := newDatabase(t)
+	if _, err := Migrate(t.Context(), engineURL, name); err != nil {
+		t.Fatal(err)
+	}
+	columns := func() string {
+		return lines(t, db, "SELECT table, name, type FROM system.columns WHERE database = {db:String} ORDER BY table, position", named("db", name))
+	}
+	before := columns()
+	p, err := goose.NewProvider(goose.DialectClickHouse, db, migrations.FS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.DownTo(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if down := columns(); strings.Contains(down, "movements") || strings.Contains(down, "booked_at") {
+		t.Errorf("version 2 has\n%s", down)
+	}
+	if _, err := Migrate(t.Context(), engineURL, name); err != nil {
+		t.Fatal(err)
+	}
+	if got := columns(); got != before {
+		t.Errorf("got\n%s\nwant\n%s", got, before)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,6 +21,8 @@ type writer struct {
 	// schema is the schema's version; it is part of the deduplication token,
 	// because another schema makes other rows of the same records.
 	schema int64
+	// cluster are the settings of an insert into a cluster; none for one server.
+	cluster ch.Settings
 }
 
 // insert writes one table of a batch in one columnar insert. It returns when
@@ -28,13 +31,7 @@ type writer struct {
 func (w *writer) insert(ctx context.Context, t *table, token string) error {
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
-	ctx = ch.Context(ctx,
-		ch.WithColumnNamesAndTypes(t.wire),
-		ch.WithSettings(ch.Settings{
-			"insert_deduplication_token": token,
-			// A backfill writes many months at once.
-			"max_partitions_per_insert_block": 0,
-		}))
+	ctx = ch.Context(ctx, ch.WithColumnNamesAndTypes(t.wire), ch.WithSettings(w.settings(token)))
 	b, err := w.conn.PrepareBatch(ctx, t.insert())
 	if err != nil {
 		return fmt.Errorf("preparing an insert into %s: %w", t.name, err)
@@ -49,6 +46,16 @@ func (w *writer) insert(ctx context.Context, t *table, token string) error {
 		return fmt.Errorf("inserting %d rows into %s: %w", t.rows(), t.name, err)
 	}
 	return nil
+}
+
+func (w *writer) settings(token string) ch.Settings {
+	s := ch.Settings{
+		"insert_deduplication_token": token,
+		// A backfill writes many months at once.
+		"max_partitions_per_insert_block": 0,
+	}
+	maps.Copy(s, w.cluster)
+	return s
 }
 
 // token stands for the records of a batch and the schema that they become rows

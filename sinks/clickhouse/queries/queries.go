@@ -4,7 +4,8 @@
 // often (I8).
 //
 // A query is a file NAME.sql: a comment that says what its figures mean, then
-// one statement with typed parameters, {from:DateTime64(3)}.
+// one statement with typed parameters, {from:DateTime64(3)}. What several have in
+// common is a template in shared, so that it too has one definition.
 package queries
 
 import (
@@ -16,26 +17,41 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"text/template"
 	"time"
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
 )
 
-//go:embed *.sql
+//go:embed *.sql shared/*.sql
 var files embed.FS
 
 // Names of the queries.
 const (
 	Revenue              = "revenue"
+	DailyRevenue         = "daily_revenue"
+	EventPerformance     = "event_performance"
+	TicketTypes          = "ticket_types"
+	PaymentMethods       = "payment_methods"
+	Channels             = "channels"
+	Funnel               = "funnel"
+	OpenItems            = "open_items"
+	OpenItemsList        = "open_items_list"
+	Payout               = "payout"
 	AsOf                 = "as_of"
+	EventKnown           = "event_known"
 	MoneyByDay           = "money_by_day"
+	MovementsByDay       = "movements_by_day"
 	RegistrationVersions = "registration_versions"
 	PaymentVersions      = "payment_versions"
 	BlockVersions        = "block_versions"
 	AuditTotals          = "audit_totals"
+	Conservation         = "conservation"
+	Settlement           = "settlement"
 )
 
-// All is what the parameters event and currency take to leave nothing out.
+// All is what the parameters organiser, event and currency take to leave nothing
+// out.
 const All = "all"
 
 // Query is one named query.
@@ -51,26 +67,35 @@ type Query struct {
 
 var (
 	param   = regexp.MustCompile(`\{([a-z_]+):([A-Za-z0-9()]+)\}`)
+	shared  = template.Must(template.ParseFS(files, "shared/*.sql"))
 	catalog = load()
 )
 
 // load reads the files; they are part of the binary, so a broken one is a
 // programming error.
 func load() map[string]Query {
+	all := template.Must(template.Must(shared.Clone()).ParseFS(files, "*.sql"))
 	entries, err := files.ReadDir(".")
 	if err != nil {
 		panic(err)
 	}
 	catalog := map[string]Query{}
 	for _, e := range entries {
-		text, err := files.ReadFile(e.Name())
-		if err != nil {
-			panic(err)
+		if e.IsDir() {
+			continue
 		}
-		q := parse(strings.TrimSuffix(e.Name(), ".sql"), string(text))
+		q := parse(strings.TrimSuffix(e.Name(), ".sql"), render(all, e.Name(), nil))
 		catalog[q.Name] = q
 	}
 	return catalog
+}
+
+func render(from *template.Template, name string, data any) string {
+	var text strings.Builder
+	if err := from.ExecuteTemplate(&text, name, data); err != nil {
+		panic(err)
+	}
+	return text.String()
 }
 
 func parse(name, text string) Query {
@@ -140,3 +165,10 @@ func Run(ctx context.Context, db *sql.DB, name string, values map[string]string)
 
 // Time is a moment as a parameter of the type DateTime64(3).
 func Time(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }
+
+// Beginning and End bound a period that is open: what the database's times can
+// hold.
+var (
+	Beginning = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
+	End       = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC)
+)
