@@ -2,12 +2,16 @@ package reports
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/text/currency"
+	"golang.org/x/text/language"
 
+	"github.com/eventpro/boxoffice/internal/figures"
 	"github.com/eventpro/boxoffice/sinks/clickhouse/queries"
 )
 
@@ -27,37 +31,81 @@ type Params struct {
 	// From is inside the period, To is the first moment after it. Zero leaves
 	// the period open on that side.
 	From, To time.Time
-	// Zone is the time zone in which times are shown; UTC when nil.
+	// Zone is the time zone in which times are shown and days are cut; UTC when
+	// nil.
 	Zone *time.Location
 	// Event is an event's id; empty for all.
 	Event string
+	// Organiser is an organiser's id; empty for all.
+	Organiser string
 	// Currency is an ISO 4217 code; empty for all.
 	Currency string
+	// Basis is the date that money goes by; Booked when empty.
+	Basis Basis
 	// TestMode brings test sales in.
+	TestMode bool
+	// Locale is whose way of writing figures and dates the formats for people
+	// use; English when it is the zero value.
+	Locale language.Tag
+}
+
+// Basis is one of the two dates that a movement of money has.
+type Basis string
+
+// The bases.
+const (
+	// Booked is the moment at which the movement went into the books. A period
+	// that has ended does not change any more.
+	Booked Basis = "booked"
+	// Occurred is the moment at which the provider moved the money. A movement
+	// that becomes known late changes its own period.
+	Occurred Basis = "occurred"
+)
+
+// Asked are parameters as people write them; each may be empty.
+type Asked struct {
+	// From and To are dates (2026-09-01, the beginning of the day in the zone) or
+	// RFC 3339 times. Period stands for both: see ParsePeriod.
+	From, To, Period string
+	// Zone is an IANA name.
+	Zone string
+	// Organiser and Event are ids, Currency is an ISO 4217 code, Basis booked or
+	// occurred.
+	Organiser, Event, Currency, Basis string
+	// Locale is a BCP 47 tag: de, en-US.
+	Locale   string
 	TestMode bool
 }
 
-// The period of a report without bounds: what the database can hold.
-var (
-	beginning = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
-	end       = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC)
-)
-
-// ParseParams reads the parameters as people write them. from and to are dates
-// ("2026-09-01", the beginning of the day in the zone) or RFC 3339 times, zone is
-// an IANA name; each may be empty. Errors are *UsageError.
-func ParseParams(from, to, zone, event, currency string, testMode bool) (Params, error) {
-	p := Params{Event: event, Currency: strings.ToUpper(currency), TestMode: testMode, Zone: time.UTC}
+// ParseParams reads the parameters. A relative period is relative to now. Errors
+// are *UsageError.
+func ParseParams(a Asked, now time.Time) (Params, error) {
+	p := Params{Organiser: a.Organiser, Event: a.Event, Currency: strings.ToUpper(a.Currency), Basis: Basis(a.Basis), TestMode: a.TestMode, Zone: time.UTC}
 	var err error
-	if zone != "" {
-		if p.Zone, err = time.LoadLocation(zone); err != nil {
-			return Params{}, usage("time zone %q is not known: use an IANA name such as UTC or Europe/Berlin", zone)
+	if a.Zone != "" {
+		if p.Zone, err = time.LoadLocation(a.Zone); err != nil {
+			return Params{}, usage("time zone %q is not known: use an IANA name such as UTC or Europe/Berlin", a.Zone)
 		}
 	}
-	if p.From, err = parseTime("from", from, p.Zone); err != nil {
+	if a.Locale != "" {
+		var ok bool
+		if p.Locale, ok = figures.ParseLocale(a.Locale); !ok {
+			return Params{}, usage("locale %q is not known: use a language such as de, or a language and a region such as en-US", a.Locale)
+		}
+	}
+	if a.Period != "" {
+		if a.From != "" || a.To != "" {
+			return Params{}, usage("the period is %q: leave from and to out, it has both", a.Period)
+		}
+		if p.From, p.To, err = ParsePeriod(a.Period, now, p.Zone); err != nil {
+			return Params{}, err
+		}
+		return p, p.check()
+	}
+	if p.From, err = parseTime("from", a.From, p.Zone); err != nil {
 		return Params{}, err
 	}
-	if p.To, err = parseTime("to", to, p.Zone); err != nil {
+	if p.To, err = parseTime("to", a.To, p.Zone); err != nil {
 		return Params{}, err
 	}
 	return p, p.check()
@@ -83,7 +131,7 @@ func (p Params) check() error {
 			p.shown(p.From), p.shown(p.To))
 	}
 	for _, t := range []time.Time{p.From, p.To} {
-		if !t.IsZero() && (t.Before(beginning) || t.After(end)) {
+		if !t.IsZero() && (t.Before(queries.Beginning) || t.After(queries.End)) {
 			return usage("%s is out of range: use years from 1970 to 2261", p.shown(t))
 		}
 	}
@@ -91,6 +139,12 @@ func (p Params) check() error {
 		if _, err := uuid.Parse(p.Event); err != nil {
 			return usage("event is %q: use the event's id, a UUID", p.Event)
 		}
+	}
+	if p.Organiser == queries.All {
+		return usage("organiser is %q, which would mean every organiser: leave it out to ask for all", p.Organiser)
+	}
+	if b := p.basis(); b != Booked && b != Occurred {
+		return usage("basis is %q: use %s or %s", b, Booked, Occurred)
 	}
 	if p.Currency != "" {
 		if unit, err := currency.ParseISO(p.Currency); err != nil || unit.String() != p.Currency {
@@ -100,17 +154,21 @@ func (p Params) check() error {
 	return nil
 }
 
-// values are the parameters of the queries.
+// values are the parameters of the queries; each takes those that it has.
 func (p Params) values() map[string]string {
 	values := map[string]string{
-		"from": queries.Time(beginning), "to": queries.Time(end),
-		"event": queries.All, "currency": queries.All, "test_mode": fmt.Sprint(p.TestMode),
+		"from": queries.Time(queries.Beginning), "to": queries.Time(queries.End),
+		"zone": p.zone().String(), "basis": string(p.basis()),
+		"organiser": queries.All, "event": queries.All, "currency": queries.All, "test_mode": fmt.Sprint(p.TestMode),
 	}
 	if !p.From.IsZero() {
 		values["from"] = queries.Time(p.From)
 	}
 	if !p.To.IsZero() {
 		values["to"] = queries.Time(p.To)
+	}
+	if p.Organiser != "" {
+		values["organiser"] = p.Organiser
 	}
 	if p.Event != "" {
 		values["event"] = strings.ToLower(p.Event)
@@ -128,39 +186,72 @@ func (p Params) zone() *time.Location {
 	return p.Zone
 }
 
-func (p Params) shown(t time.Time) string {
-	t = t.In(p.zone())
-	if t.Equal(time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, t.Location())) {
-		return t.Format(time.DateOnly)
+func (p Params) basis() Basis {
+	if p.Basis == "" {
+		return Booked
 	}
-	return t.Format("2006-01-02 15:04:05")
+	return p.Basis
 }
 
-// String is the parameters in words.
-func (p Params) String() string {
-	var parts []string
-	switch {
-	case p.From.IsZero() && p.To.IsZero():
-		parts = append(parts, "all time")
-	case p.From.IsZero():
-		parts = append(parts, "before "+p.shown(p.To))
-	case p.To.IsZero():
-		parts = append(parts, "from "+p.shown(p.From))
-	default:
-		parts = append(parts, fmt.Sprintf("from %s to before %s", p.shown(p.From), p.shown(p.To)))
+func (p Params) shown(t time.Time) string {
+	t = t.In(p.zone())
+	if figures.IsMidnight(t) {
+		return t.Format(time.DateOnly)
+	}
+	return t.Format(time.DateTime)
+}
+
+// conditions are the parameters but the period and the zone, in words, as far as
+// a report has them.
+func (p Params) conditions(has map[string]bool) (parts []string) {
+	say := func(parameter, text string) {
+		if has[parameter] {
+			parts = append(parts, text)
+		}
+	}
+	if p.Organiser != "" {
+		say("organiser", "organiser "+p.Organiser)
 	}
 	if p.Event == "" {
-		parts = append(parts, "all events")
+		say("event", "all events")
 	} else {
-		parts = append(parts, "event "+p.Event)
+		say("event", "event "+strings.ToLower(p.Event))
 	}
 	if p.Currency == "" {
-		parts = append(parts, "all currencies")
+		say("currency", "all currencies")
 	} else {
-		parts = append(parts, p.Currency)
+		say("currency", p.Currency)
+	}
+	if p.basis() == Occurred {
+		say("basis", "by the provider's date")
+	} else {
+		say("basis", "by the date of booking")
 	}
 	if p.TestMode {
-		parts = append(parts, "test sales included")
+		say("test_mode", "test sales included")
 	}
-	return strings.Join(parts, ", ") + " (" + p.zone().String() + ")"
+	return parts
+}
+
+// fits complains about a parameter that a report does not have: its figures would
+// be taken for something that they are not.
+func (p Params) fits(report string, has map[string]bool) error {
+	for _, c := range []struct {
+		parameter string
+		given     bool
+	}{
+		{"from", !p.From.IsZero()},
+		{"to", !p.To.IsZero()},
+		{"organiser", p.Organiser != ""},
+		{"event", p.Event != ""},
+		{"currency", p.Currency != ""},
+		{"basis", p.Basis != ""},
+		{"test_mode", p.TestMode},
+	} {
+		if c.given && !has[c.parameter] {
+			return usage("the report %s cannot be limited by %s; it has the parameters %s",
+				report, c.parameter, strings.Join(slices.Sorted(maps.Keys(has)), ", "))
+		}
+	}
+	return nil
 }

@@ -3,55 +3,26 @@ package reports
 import (
 	"context"
 	"database/sql"
-	"errors"
 
-	"github.com/google/uuid"
-
+	"github.com/eventpro/boxoffice/reports/statement"
 	"github.com/eventpro/boxoffice/sinks/clickhouse/queries"
 )
 
 // revenue is what came in and went out, per event and currency.
-func revenue(ctx context.Context, db *sql.DB, r *report) (err error) {
-	r.columns = []column{
-		{"event", "Event", text},
-		{"event_id", "Event id", text},
-		{"currency", "Currency", text},
-		{"gross", "Gross", money},
-		{"refunds", "Refunds", money},
-		{"fees", "Fees", money},
-		{"net", "Net", money},
-		{"orders", "Orders", count},
-		{"tickets", "Tickets", count},
-	}
-	r.notes = "Gross was captured by the provider in the period, refunds were given back in it, fees are the provider's; " +
-		"net = gross - refunds - fees. Orders were confirmed in the period and still stand."
-	rows, err := queries.Run(ctx, db, queries.Revenue, r.params.values())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var (
-			id             uuid.UUID
-			event, unit    string
-			gross, refunds int64
-			fees, net      int64
-			orders, sold   int64
-		)
-		if err := rows.Scan(&id, &event, &unit, &gross, &refunds, &fees, &net, &orders, &sold); err != nil {
-			return err
-		}
-		r.rows = append(r.rows, row{
-			currency: unit,
-			texts:    []string{event, id.String(), unit, "", "", "", "", "", ""},
-			numbers:  []int64{0, 0, 0, gross, refunds, fees, net, orders, sold},
-		})
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	r.total()
-	return nil
+var revenue = definition{
+	name:  "revenue",
+	title: "Revenue by event and currency",
+	about: "What each event took, gave back and keeps.",
+	sections: []statement.Section{{
+		Name:  "events",
+		Title: "By event",
+		Query: queries.Revenue,
+		Empty: "no revenue in this period",
+		Columns: []statement.Column{
+			eventColumn, eventIDColumn, currencyColumn, grossColumn, refundsColumn, feesColumn, netColumn, ordersColumn, ticketsColumn,
+		},
+	}},
+	notes: []string{"Net = gross - refunds - fees. Orders and tickets were confirmed in the period, whatever became of them later.", dated},
 }
 
 // Total is the revenue of one currency.
@@ -63,18 +34,16 @@ type Total struct {
 
 // RevenueTotals are the last lines of the revenue report: one total a currency.
 func RevenueTotals(ctx context.Context, db *sql.DB, params Params) ([]Total, error) {
-	if err := params.check(); err != nil {
+	r, err := Make(ctx, db, revenue.name, params)
+	if err != nil {
 		return nil, err
 	}
-	r := &report{params: params}
-	if err := revenue(ctx, db, r); err != nil {
-		return nil, err
-	}
-	totals := make([]Total, 0, len(r.totals))
-	for _, t := range r.totals {
+	s := r.Sections[0]
+	totals := make([]Total, 0, len(s.Totals))
+	for _, t := range s.Totals {
 		totals = append(totals, Total{
-			Currency: t.currency, GrossMinor: t.numbers[3], RefundsMinor: t.numbers[4], FeesMinor: t.numbers[5],
-			NetMinor: t.numbers[6], Orders: t.numbers[7], Tickets: t.numbers[8],
+			Currency: t.Currency, GrossMinor: s.Int(t, "gross"), RefundsMinor: s.Int(t, "refunds"), FeesMinor: s.Int(t, "fees"),
+			NetMinor: s.Int(t, "net"), Orders: s.Int(t, "orders"), Tickets: s.Int(t, "tickets"),
 		})
 	}
 	return totals, nil
