@@ -72,5 +72,5 @@ func (w *world) checkCatalog() {
 		w.checkTable("event", id.String(), s.version, s.digest, s.known, s.tableVersion, s.tableDigest)
 	})
 	w.found.checked("I9", n)
-	w.found.detail("I9", "registrations, payments, blocks and %d events compared with their logs", n)
+	w.found.detail("I9", "registrations, payments, blocks and %v events compared with their logs", n)
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strconv"
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,58 +14,23 @@ import (
 	"github.com/eventpro/boxoffice/internal/wire"
 )
 
-// Headers of a dead letter, which are part of the contract between the runtime
-// and its operators.
-const (
-	headerTopic     = "x-original-topic"
-	headerPartition = "x-original-partition"
-	headerOffset    = "x-original-offset"
-	headerReason    = "x-reason"
-)
-
-// onDeadLetter remembers which records ended as dead letters.
-func (w *world) onDeadLetter(r *kgo.Record) error {
-	headers := map[string]string{}
-	for _, h := range r.Headers {
-		headers[h.Key] = string(h.Value)
-	}
-	partition, err := strconv.ParseInt(headers[headerPartition], 10, 32)
-	if err != nil {
-		return w.undecodable(r, fmt.Errorf("a dead letter without its origin: %w", err))
-	}
-	offset, err := strconv.ParseInt(headers[headerOffset], 10, 64)
-	if err != nil {
-		return w.undecodable(r, fmt.Errorf("a dead letter without its origin: %w", err))
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	at := origin{part{headers[headerTopic], int32(partition)}, offset}
-	if w.dead[at] {
-		w.found.fail("I7", "%s/%d at offset %d is a dead letter twice", at.topic, at.id, at.offset)
-	}
-	w.dead[at] = true
-	if w.report.DeadLetters == nil {
-		w.report.DeadLetters = map[string]int64{}
-	}
-	w.report.DeadLetters[headers[headerTopic]+": "+headers[headerReason]]++
-	return nil
-}
-
-// origin is the place of one record.
-type origin struct {
-	part
-	offset int64
-}
-
 // onCommand takes a record of registration-commands. The tables were read
 // before, so that it is known how far the commands of each key were answered.
 //
-// I2, I7: an accepted command was answered (its key's value names it or a later
-// one), is a dead letter, or lies above what the group has committed.
+// I2, I7: an accepted command was put off, and then its return ends like any
+// command; or is a dead letter; or was answered (its key's value names it or a
+// later one); or lies above what the group has committed.
 func (w *world) onCommand(r *kgo.Record) error {
+	at := attemptOf(r)
 	w.mu.Lock()
-	deadLetter := w.dead[origin{part{r.Topic, r.Partition}, r.Offset}]
+	deadLetter := w.dead[at.origin] > 0
+	_, putOff := w.putOff[at.next()]
+	w.returned[at] = true
 	w.mu.Unlock()
+	if putOff {
+		w.count(&w.commands.putOff)
+		return nil
+	}
 	var id uuid.UUID
 	registers := false
 	err := wire.Scan(r.Value, func(f wire.Field) {
@@ -119,14 +83,20 @@ func (w *world) checkCommands() {
 			w.open(id.String(), false)
 		}
 	})
+	held := w.checkPutOff()
+	w.checkLetters()
 	c := &w.commands
-	w.found.checked("I7", int(c.answered+c.dead+c.waiting))
-	w.found.detail("I7", "%d commands: %d answered, %d dead letters, %d waiting", c.answered+c.dead+c.waiting, c.answered, c.dead, c.waiting)
+	all := c.answered + c.dead + c.putOff + c.waiting
+	w.found.checked("I7", int(all))
+	w.found.detail("I7", "%v commands: %v answered, %v dead letters, %v waiting", all, c.answered, c.dead, c.waiting)
+	if c.putOff > 0 {
+		w.found.detail("I7", "%v put off to be tried again, %v of them not back yet", c.putOff, held)
+	}
 	letters := int64(0)
 	for _, n := range w.report.DeadLetters {
 		letters += n
 	}
-	w.found.detail("I7", "%d dead letters in all", letters)
+	w.found.detail("I7", "%v dead letters in all", letters)
 	if w.commandsExpired {
 		w.found.detail("I2", "older commands were deleted by retention")
 	}
@@ -160,7 +130,7 @@ func (w *world) checkAccepted(path string) (err error) {
 		return fmt.Errorf("reading what was accepted: %w", err)
 	}
 	w.found.checked("I2", n)
-	w.found.detail("I2", "%d answers to clients", n)
+	w.found.detail("I2", "%v answers to clients", n)
 	return nil
 }
 

@@ -2,13 +2,13 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/eventpro/boxoffice/internal/topicreader"
 	"github.com/eventpro/boxoffice/internal/topology"
 )
 
@@ -34,19 +34,39 @@ func (c cut) of(topic string) map[int32]int64 {
 
 // add lists where topics end now.
 func (c cut) add(ctx context.Context, admin *kadm.Client, topics ...topology.Topic) error {
-	names := make([]string, 0, len(topics))
-	for _, t := range topics {
-		names = append(names, t.Name)
+	topics, err := present(ctx, admin, topics)
+	if err != nil || len(topics) == 0 {
+		return err
 	}
-	listed, err := admin.ListCommittedOffsets(ctx, names...)
-	if err == nil {
-		err = listed.Error()
+	ends, err := topicreader.Ends(ctx, admin, topics...)
+	c.take(ends)
+	return err
+}
+
+// younger are the topics that the first release did not have. A system that it
+// left, and that no later one has started yet, is verified without them.
+var younger = map[string]bool{topology.Retries.Name: true}
+
+// present leaves out the younger topics that do not exist.
+func present(ctx context.Context, admin *kadm.Client, topics []topology.Topic) ([]topology.Topic, error) {
+	if !slices.ContainsFunc(topics, func(t topology.Topic) bool { return younger[t.Name] }) {
+		return topics, nil
 	}
+	existing, err := admin.ListTopics(ctx)
 	if err != nil {
-		return fmt.Errorf("listing where %v end: %w", names, err)
+		return nil, fmt.Errorf("listing the topics: %w", err)
 	}
-	listed.Each(func(o kadm.ListedOffset) { c[part{o.Topic, o.Partition}] = o.Offset })
-	return nil
+	return slices.DeleteFunc(slices.Clone(topics), func(t topology.Topic) bool {
+		return younger[t.Name] && !existing.Has(t.Name)
+	}), nil
+}
+
+func (c cut) take(offsets topicreader.Offsets) {
+	for topic, partitions := range offsets {
+		for id, at := range partitions {
+			c[part{topic, id}] = at
+		}
+	}
 }
 
 // reading is what is read, whatever is caused before its cause.
@@ -55,6 +75,7 @@ var reading = [][]topology.Topic{
 	{topology.RegistrationEvents},
 	{topology.PaymentEvents, topology.SeatEvents, topology.BlockEvents, topology.CatalogEvents},
 	{topology.DeadLetters},
+	{topology.Retries},
 	{topology.RegistrationCommands},
 }
 
@@ -73,31 +94,16 @@ func (c cut) equal(other cut) bool { return maps.Equal(c, other) }
 
 // starts lists where topics begin: above 0 once retention has taken records.
 func starts(ctx context.Context, admin *kadm.Client, topic topology.Topic) (cut, error) {
-	listed, err := admin.ListStartOffsets(ctx, topic.Name)
-	if err == nil {
-		err = listed.Error()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listing where %s begins: %w", topic.Name, err)
-	}
 	c := cut{}
-	listed.Each(func(o kadm.ListedOffset) { c[part{o.Topic, o.Partition}] = o.Offset })
-	return c, nil
+	offsets, err := topicreader.Starts(ctx, admin, topic)
+	c.take(offsets)
+	return c, err
 }
 
 // committed lists the offsets of a group: everything below was handled.
 func committed(ctx context.Context, admin *kadm.Client, group string) (cut, error) {
-	offsets, err := admin.FetchOffsets(ctx, group)
-	if errors.Is(err, kerr.GroupIDNotFound) {
-		return cut{}, nil // it has never committed
-	}
-	if err == nil {
-		err = offsets.Error()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the offsets of group %s: %w", group, err)
-	}
 	c := cut{}
-	offsets.Each(func(o kadm.OffsetResponse) { c[part{o.Topic, o.Partition}] = max(o.At, 0) })
-	return c, nil
+	offsets, err := topicreader.Committed(ctx, admin, group)
+	c.take(offsets)
+	return c, err
 }

@@ -36,12 +36,12 @@ func (w *world) readLag(ctx context.Context) error {
 			}
 		}
 	}
-	w.found.detail("I7", "%d records on their way to a group", unread)
+	w.found.detail("I7", "%v records on their way to a group", unread)
 	return nil
 }
 
 func (w *world) unread(ctx context.Context, t topology.Topic, at, ends map[int32]int64) (n int64, err error) {
-	err = w.reader.read(ctx, t, at, ends, func(*kgo.Record) error {
+	err = w.reader.Read(ctx, t, at, ends, func(*kgo.Record) error {
 		w.count(&n)
 		return nil
 	})

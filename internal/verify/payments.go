@@ -26,6 +26,7 @@ type payment struct {
 	version, inCut  uint64
 	digest          uint64
 	refunds         []refund
+	imported        bool
 
 	table struct {
 		known   bool
@@ -33,10 +34,10 @@ type payment struct {
 		digest  uint64
 	}
 	ledger struct {
-		charges       int
+		charges       uint32
+		currency      symbol
 		captured, fee int64
 		capturedAt    int64
-		currency      symbol
 		refunded      int64
 		refunds       []refund
 	}
@@ -50,20 +51,24 @@ type refund struct {
 	status pb.RefundStatus
 }
 
+func (r refund) done() bool { return r.status == pb.RefundStatus_REFUND_STATUS_DONE }
+
 // final reports whether no answer of the provider is waited for.
 func (p *payment) final() bool {
 	if p.status == pb.PaymentStatus_PAYMENT_STATUS_PENDING || p.status == pb.PaymentStatus_PAYMENT_STATUS_PARKED {
 		return false
 	}
 	for _, r := range p.refunds {
-		if r.status != pb.RefundStatus_REFUND_STATUS_DONE {
+		if !r.done() {
 			return false
 		}
 	}
 	return true
 }
 
-func unversionedOfPayment(id int32) bool { return id == 1 || id == 18 }
+// unversionedOfPayment: deadline, attempts and when it was asked for change
+// without a new version.
+func unversionedOfPayment(id int32) bool { return id == 1 || id == 18 || id == 25 }
 
 // unversionedOfRefund: attempts of a refund, which is field 15 of a payment.
 var unversionedOfRefund = map[int32]func(int32) bool{15: func(id int32) bool { return id == 8 }}
@@ -98,6 +103,8 @@ func (w *world) decodePayment(b []byte, id *uuid.UUID, p *payment) error {
 			}
 		case 19:
 			p.version = f.Number
+		case 23:
+			p.imported = f.Number != 0
 		}
 	})
 	if err == nil {
@@ -144,6 +151,9 @@ func (w *world) onPayment(r *kgo.Record) error {
 		return w.undecodable(r, err)
 	}
 	w.countAudit(r, next.version)
+	if copied(r) {
+		return nil
+	}
 	w.payments.update(id, func(p *payment) {
 		if next.version != p.version+1 {
 			w.found.fail("I9", "payment %s: version %d comes after version %d in the log", id, next.version, p.version)
@@ -152,7 +162,7 @@ func (w *world) onPayment(r *kgo.Record) error {
 			w.found.fail("I3", "payment %s: captured went from %d to %d, refunded from %d to %d", id, p.captured, next.captured, p.refunded, next.refunded)
 		}
 		next.inCut = p.inCut
-		if r.Offset < w.first[part{r.Topic, r.Partition}] {
+		if r.Offset < w.loaded[part{r.Topic, r.Partition}] {
 			next.inCut = next.version
 		}
 		next.table, next.ledger, next.row = p.table, p.ledger, p.row
@@ -199,7 +209,7 @@ func (w *world) readLedger(ctx context.Context, url string) error {
 		return err
 	}
 	w.found.checked("I3", entries)
-	w.found.detail("I3", "%d ledger entries", entries)
+	w.found.detail("I3", "%v ledger entries", entries)
 	return nil
 }
 
@@ -236,8 +246,12 @@ func (w *world) checkPayments() {
 	w.payments.each(func(id uuid.UUID, p *payment) {
 		n++
 		w.checkTable("payment", id.String(), p.version, p.digest, p.table.known, p.table.version, p.table.digest)
-		w.checkLedgerOf(id, p)
-		w.checkWanted(id, p)
+		if p.imported {
+			w.checkImported(id, p)
+		} else {
+			w.checkLedgerOf(id, p)
+			w.checkWanted(id, p)
+		}
 		if p.version > 0 && !p.final() {
 			w.open("payment "+id.String(), false)
 		}
@@ -268,7 +282,7 @@ func (w *world) checkLedgerOf(id uuid.UUID, p *payment) {
 	}
 	done := int64(0)
 	for _, r := range p.refunds {
-		if r.status != pb.RefundStatus_REFUND_STATUS_DONE {
+		if !r.done() {
 			continue
 		}
 		done += r.amount
@@ -325,11 +339,15 @@ func (w *world) checkWanted(id uuid.UUID, p *payment) {
 
 // checkPaid: I3, a registration that was ever confirmed was paid in full.
 func (w *world) checkPaid(id uuid.UUID, r *registration) {
-	if !r.confirmed {
+	if !r.confirmed && (r.claim == nil || !r.claim.ended || r.open()) {
 		return
 	}
 	w.found.checked("I3", 1)
 	if r.total == 0 {
+		return
+	}
+	if r.claim != nil {
+		w.checkImportPaid(id, r)
 		return
 	}
 	p := w.payments.get(paymentOf(id))
@@ -358,9 +376,10 @@ func day(unixMs int64) string { return time.UnixMilli(unixMs).UTC().Format(time.
 
 // checkBooks: I4, per event, currency and UTC day of the provider the payments
 // add up to what the ledger adds up to. An entry whose answer is on its way is
-// left out of both.
+// left out of both, and so is what was imported, which has no entry.
 func (w *world) checkBooks() {
-	ours, ledger := map[page]sums{}, map[page]sums{}
+	ours, ledger, asked := map[page]sums{}, map[page]sums{}, map[page]sums{}
+	imported := 0
 	add := func(to map[page]sums, p *payment, currency symbol, at, captured, refunded, fee int64) {
 		k := page{p.event, currency, day(at)}
 		s := to[k]
@@ -368,15 +387,24 @@ func (w *world) checkBooks() {
 	}
 	w.payments.each(func(_ uuid.UUID, p *payment) {
 		waits := w.report.Moving || !p.final()
+		book := func(at, captured, refunded, fee int64) {
+			add(ours, p, p.currency, at, captured, refunded, fee)
+			if !p.imported {
+				add(asked, p, p.currency, at, captured, refunded, fee)
+			}
+		}
+		if p.imported {
+			imported++
+		}
 		if p.captured > 0 {
-			add(ours, p, p.currency, p.capturedAt, p.captured, 0, p.fee)
+			book(p.capturedAt, p.captured, 0, p.fee)
 		}
 		if p.ledger.captured > 0 && (p.captured > 0 || !waits) {
 			add(ledger, p, p.ledger.currency, p.ledger.capturedAt, p.ledger.captured, 0, p.ledger.fee)
 		}
 		for _, r := range p.refunds {
-			if r.status == pb.RefundStatus_REFUND_STATUS_DONE {
-				add(ours, p, p.currency, r.at, 0, r.amount, 0)
+			if r.done() {
+				book(r.at, 0, r.amount, 0)
 			}
 		}
 		for _, r := range p.ledger.refunds {
@@ -386,14 +414,17 @@ func (w *world) checkBooks() {
 		}
 	})
 	w.books = ours
-	w.compareBooks("the ledger", ours, ledger)
+	w.compareBooks("the ledger", asked, ledger)
+	if imported > 0 {
+		w.found.detail("I4", "%v payments were imported: their money moved elsewhere and is held against their imports", imported)
+	}
 	total := map[symbol]sums{}
 	for k, s := range ours {
 		t := total[k.currency]
 		total[k.currency] = sums{t.captured + s.captured, t.refunded + s.refunded, t.fee + s.fee}
 	}
 	for c, s := range total {
-		w.found.detail("I4", "%s: captured %d, refunded %d, fees %d", w.symbols.name(c), s.captured, s.refunded, s.fee)
+		w.found.detail("I4", "%s: captured %v, refunded %v, fees %v", w.symbols.name(c), s.captured, s.refunded, s.fee)
 	}
 }
 

@@ -17,18 +17,19 @@ type registration struct {
 	event, currency symbol
 	total           int64
 	version         uint64
-	// inCut is the last version below the first cut: ClickHouse must have it.
+	// inCut is the last version below the loaded cut: ClickHouse must have it.
 	inCut     uint64
 	step      pb.Step
 	outcome   pb.Outcome
 	settled   bool
 	confirmed bool // at any time
-	testMode  bool
 	// deadline is when the outcome is due, in Unix milliseconds.
 	deadline int64
 	lines    []line
 	holds    []hold
 	digest   uint64
+	// claim is what its import said; nil when it was sold here.
+	claim *claim
 
 	table struct {
 		known   bool
@@ -93,29 +94,39 @@ func unversionedOfRegistration(id int32) bool { return id == 1 || id == 29 || id
 
 // onSnapshot takes a record of registration-events.
 func (w *world) onSnapshot(r *kgo.Record) error {
-	next := registration{}
+	next := w.scratch.Get().(*registration)
+	defer w.scratch.Put(next)
+	*next = registration{lines: next.lines[:0], holds: next.holds[:0]}
 	var id uuid.UUID
-	err := w.decodeRegistration(r.Value, &id, &next)
+	err := w.decodeRegistration(r.Value, &id, next)
 	if err == nil && id == (uuid.UUID{}) {
 		err = errNoID
 	}
-	var d uint64
 	if err == nil {
-		d, err = digest(r.Value, unversionedOfRegistration, nil)
+		next.digest, err = digest(r.Value, unversionedOfRegistration, nil)
 	}
 	if err != nil {
 		return w.undecodable(r, err)
 	}
 	w.countAudit(r, next.version)
 	w.registrations.update(id, func(s *registration) {
-		w.checkStep(id, s, &next)
-		next.digest, next.inCut = d, s.inCut
-		if r.Offset < w.first[part{r.Topic, r.Partition}] {
+		w.checkStep(id, s, next)
+		next.inCut = s.inCut
+		if r.Offset < w.loaded[part{r.Topic, r.Partition}] {
 			next.inCut = next.version
 		}
 		next.confirmed = s.confirmed || next.stands()
+		if next.claim != nil {
+			if next.claim.cancelled = next.cancelledMinor(); s.claim != nil {
+				next.claim.cancelled = s.claim.cancelled // as the first snapshot had it
+			}
+		}
 		next.table, next.registers, next.commands, next.row = s.table, s.registers, s.commands, s.row
-		*s = next
+		// A registration has a handful of snapshots; each is kept in the place of
+		// the one before.
+		lines, holds := append(s.lines[:0], next.lines...), append(s.holds[:0], next.holds...)
+		*s = *next
+		s.lines, s.holds = lines, holds
 	})
 	return nil
 }
@@ -168,8 +179,10 @@ func (w *world) decodeRegistration(b []byte, id *uuid.UUID, r *registration) err
 			r.version = f.Number
 		case 21:
 			r.total = int64(f.Number)
-		case 25:
-			r.testMode = f.Number != 0
+		case 38:
+			c, err := decodeClaim(f.Bytes)
+			keep(err)
+			r.claim = c
 		}
 	})
 	if err == nil {
@@ -280,7 +293,7 @@ func (w *world) checkRegistrations(now time.Time) {
 	w.report.Registrations, w.report.Confirmed = int64(n), int64(confirmed)
 	w.found.checked("I2", n)
 	w.found.checked("I9", n)
-	w.found.detail("I2", "%d registrations, %d confirmed, %d sold out, %d payment failed, %d expired, %d cancelled, %d rejected, %d undecided",
+	w.found.detail("I2", "%v registrations, %v confirmed, %v sold out, %v payment failed, %v expired, %v cancelled, %v rejected, %v undecided",
 		n, outcomes[pb.Outcome_OUTCOME_CONFIRMED], outcomes[pb.Outcome_OUTCOME_SOLD_OUT], outcomes[pb.Outcome_OUTCOME_PAYMENT_FAILED],
 		outcomes[pb.Outcome_OUTCOME_EXPIRED], outcomes[pb.Outcome_OUTCOME_CANCELLED], outcomes[pb.Outcome_OUTCOME_REJECTED],
 		outcomes[pb.Outcome_OUTCOME_UNSPECIFIED])

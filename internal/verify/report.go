@@ -2,12 +2,11 @@ package verify
 
 import (
 	"fmt"
-	"io"
-	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/eventpro/boxoffice/internal/figures"
 )
 
 // Invariant is what was found out about one invariant.
@@ -17,7 +16,7 @@ type Invariant struct {
 	OK    bool   `json:"ok"`
 	// Skipped says why it could not be checked; empty when it was.
 	Skipped string `json:"skipped,omitempty"`
-	// Detail are the figures, for people.
+	// Detail are the figures, for people, with a semicolon between them.
 	Detail string `json:"detail"`
 	// Checked is how many things were looked at, Violations how many were wrong.
 	Checked    int64 `json:"checked"`
@@ -36,6 +35,10 @@ type Report struct {
 	Overdue int64 `json:"overdue"`
 	// DeadLetters counts the records that could not be handled, by reason.
 	DeadLetters map[string]int64 `json:"dead_letters,omitempty"`
+	// PutOff counts the failed attempts that are, or were, to be made again.
+	PutOff map[string]int64 `json:"put_off,omitempty"`
+	// NotLoaded counts the records that a stopped loader had not loaded yet.
+	NotLoaded int64 `json:"not_loaded"`
 	// Moving: records arrived while the topics were read, so that what is in
 	// flight could not be told from what is lost.
 	Moving bool `json:"moving"`
@@ -60,40 +63,6 @@ func (r Report) Invariant(name string) (Invariant, bool) {
 		return Invariant{}, false
 	}
 	return r.Invariants[i], true
-}
-
-// WriteTo writes the report for a terminal.
-func (r Report) WriteTo(w io.Writer) (int64, error) {
-	var out strings.Builder
-	for _, i := range r.Invariants {
-		state := "ok    "
-		switch {
-		case i.Skipped != "":
-			state = "skip  "
-		case !i.OK:
-			state = "BROKEN"
-		}
-		fmt.Fprintf(&out, "%-3s %s %s: %s\n", i.Name, state, i.Title, i.Detail+i.Skipped)
-		for _, o := range i.Offenders {
-			fmt.Fprintf(&out, "             - %s\n", o)
-		}
-		if more := i.Violations - int64(len(i.Offenders)); more > 0 {
-			fmt.Fprintf(&out, "             and %d more\n", more)
-		}
-	}
-	if r.Open > 0 {
-		fmt.Fprintf(&out, "%d open, %d of them overdue, for example %s\n", r.Open, r.Overdue, strings.Join(r.OpenFirst, ", "))
-	}
-	for _, reason := range slices.Sorted(maps.Keys(r.DeadLetters)) {
-		fmt.Fprintf(&out, "dead letters: %d %s\n", r.DeadLetters[reason], reason)
-	}
-	if r.Moving {
-		out.WriteString("records arrived meanwhile: what is in flight was not held against the books\n")
-	}
-	fmt.Fprintf(&out, "%d registrations, %d confirmed, %d records in %.1f s, as of %s\n",
-		r.Registrations, r.Confirmed, r.Records, r.DurationS, r.AsOf.UTC().Format(time.RFC3339))
-	n, err := io.WriteString(w, out.String())
-	return int64(n), err
 }
 
 const firstMax = 5
@@ -152,13 +121,21 @@ func (f *findings) checked(name string, n int) {
 	f.of(name).Checked += int64(n)
 }
 
-// detail adds to an invariant's figures.
+// detail adds to an invariant's figures. Counts are grouped: their verb is %v.
 func (f *findings) detail(name, format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i := f.of(name)
 	if i.Detail != "" {
 		i.Detail += "; "
+	}
+	for at, arg := range args {
+		switch n := arg.(type) {
+		case int:
+			args[at] = figures.Grouped(int64(n))
+		case int64:
+			args[at] = figures.Grouped(n)
+		}
 	}
 	i.Detail += fmt.Sprintf(format, args...)
 }

@@ -30,7 +30,7 @@ type deed struct {
 	seats   uint64
 	version uint32
 	kind    deedKind
-	after   figures
+	after   occupancy
 }
 
 type deedKind uint8
@@ -56,17 +56,17 @@ var (
 	}
 )
 
-// figures are the seats of a block. A block has at most 64.
-type figures struct{ size, held, sold, free, withdrawn uint8 }
+// occupancy is of the seats of a block. A block has at most 64.
+type occupancy struct{ size, held, sold, free, withdrawn uint8 }
 
-func (f figures) balanced() bool {
+func (f occupancy) balanced() bool {
 	return int(f.held)+int(f.sold)+int(f.free)+int(f.withdrawn) == int(f.size)
 }
 
 // block is what is kept of one: all its changes, and its table value.
 type block struct {
 	deeds []deed
-	// inCut is the highest version below the first cut.
+	// inCut is the highest version below the loaded cut.
 	inCut uint64
 	table []byte // pb.Block
 	row   row
@@ -181,13 +181,16 @@ func (w *world) onBlockEvent(r *kgo.Record) error {
 
 func (w *world) onAnswer(r *kgo.Record, a answer, kind deedKind) error {
 	w.countAudit(r, a.version)
+	if copied(r) {
+		return nil
+	}
 	for _, n := range a.after {
 		if n > 64 {
 			w.found.fail("I1", "block %s: an answer speaks of %d seats, a block has at most 64", w.blockName(a.id), n)
 			return nil
 		}
 	}
-	after := figures{uint8(a.after[0]), uint8(a.after[1]), uint8(a.after[2]), uint8(a.after[3]), uint8(a.after[4])}
+	after := occupancy{uint8(a.after[0]), uint8(a.after[1]), uint8(a.after[2]), uint8(a.after[3]), uint8(a.after[4])}
 	if !after.balanced() {
 		w.found.fail("I1", "block %s, version %d: held %d + sold %d + free %d + withdrawn %d is not %d",
 			w.blockName(a.id), a.version, after.held, after.sold, after.free, after.withdrawn, after.size)
@@ -195,7 +198,7 @@ func (w *world) onAnswer(r *kgo.Record, a answer, kind deedKind) error {
 	if a.version == 0 {
 		return nil // the answer of a block that does not exist
 	}
-	early := r.Offset < w.first[part{r.Topic, r.Partition}]
+	early := r.Offset < w.loaded[part{r.Topic, r.Partition}]
 	w.blocks.update(a.id, func(b *block) {
 		if early {
 			b.inCut = max(b.inCut, a.version)
@@ -239,7 +242,7 @@ type seating struct {
 	open    bool
 	owners  []owner
 	sold    uint64
-	figures figures
+	figures occupancy
 }
 
 type owner struct {
@@ -365,9 +368,9 @@ func (w *world) do(id blockID, s *seating, d deed) {
 	}
 }
 
-func (s *seating) count() figures {
+func (s *seating) count() occupancy {
 	taken := uint8(bits.OnesCount64(s.owned()))
-	f := figures{size: uint8(s.size), sold: uint8(bits.OnesCount64(s.sold))}
+	f := occupancy{size: uint8(s.size), sold: uint8(bits.OnesCount64(s.sold))}
 	f.held = taken - f.sold
 	if s.open {
 		f.free = f.size - taken
@@ -507,6 +510,6 @@ func (w *world) checkTypes() {
 		all.free += s.free
 		all.withdrawn += s.withdrawn
 	}
-	w.found.detail("I1", "%d ticket types, %d blocks, %d places = %d sold + %d held + %d free + %d withdrawn",
+	w.found.detail("I1", "%v ticket types, %v blocks, %v places = %v sold + %v held + %v free + %v withdrawn",
 		len(w.seats), all.blocks, all.capacity, all.sold, all.held, all.free, all.withdrawn)
 }

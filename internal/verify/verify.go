@@ -14,7 +14,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/eventpro/boxoffice/internal/topicreader"
 	"github.com/eventpro/boxoffice/internal/topology"
+	"github.com/eventpro/boxoffice/reports"
 	"github.com/eventpro/boxoffice/sinks/clickhouse"
 )
 
@@ -31,8 +33,12 @@ type Options struct {
 	// AcceptedFile has what clients were told was accepted: one JSON object with
 	// registration_id, or one id, a line. Empty for none.
 	AcceptedFile string
-	// AtRest demands that nothing is open and nothing arrives.
+	// AtRest demands that nothing is open, nothing arrives, and everything is loaded.
 	AtRest bool
+	// Stopped: only the brokers, ClickHouse and the provider run, for this. What was
+	// not loaded when the loader stopped is counted and is no loss: it goes on
+	// from there. Time stands still at the newest record.
+	Stopped bool
 	// LoadPatience is how long to wait for what is in the topics to be in
 	// ClickHouse; 30 s when 0.
 	LoadPatience time.Duration
@@ -66,32 +72,45 @@ func (o *Options) complete() error {
 type world struct {
 	options Options
 	admin   *kadm.Client
-	reader  *reader
+	reader  *topicreader.Reader
 	found   *findings
 	report  Report
 
-	// first is where the topics ended before anything was read, handled what the
-	// group of registrations had committed then.
-	first   cut
-	handled cut
+	// first is where the topics ended before anything was read, loaded up to where
+	// ClickHouse must have everything, handled what the group of registrations had
+	// committed then.
+	first, loaded cut
+	handled       cut
+	// forwarded is what the stage that brings retries back had committed then.
+	forwarded cut
 	// commandsExpired: retention has taken commands, so that a registration may
 	// have none.
 	commandsExpired bool
 
 	symbols       *symbols
 	registrations *store[registration]
+	scratch       sync.Pool // of registrations to decode into
 	payments      *store[payment]
 	blocks        *blocks
 	catalog       *store[snapshot]
 
-	mu   sync.Mutex
-	dead map[origin]bool
+	mu sync.Mutex
+	// dead counts the letters of each record; putOff are the attempts to be made
+	// after one that failed, and where they lie in the retries; returned are those
+	// at commands that came back.
+	dead     map[origin]int
+	putOff   map[attempt]origin
+	returned map[attempt]bool
 	// commands counts what became of commands.
-	commands struct{ answered, dead, waiting int64 }
+	commands struct{ answered, dead, putOff, waiting int64 }
 
 	audit       map[part]auditTotals // nil without ClickHouse
+	audited     time.Time            // older records need no audit row any more
 	tails       map[part]*tail
 	loadedBooks map[page]sums
+	journal     map[page]sums // what movements come to
+	reported    []reports.Totals
+	unbalanced  string // what the open items say
 	books       map[page]sums
 	seats       map[ticketType]*typeTotals
 	tickets     map[ticketType]int64 // of confirmed registrations
@@ -114,25 +133,37 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err := w.read(ctx); err != nil {
 		return Report{}, fmt.Errorf("verify: %w", err)
 	}
-	if err := w.check(began); err != nil {
+	if err := w.check(w.options.now(began, w.reader.Newest())); err != nil {
 		return Report{}, fmt.Errorf("verify: %w", err)
 	}
 	w.report.Invariants = w.found.all()
-	w.report.Records = w.reader.records.Load()
+	w.report.Records = w.reader.Records()
 	w.report.DurationS = time.Since(began).Seconds()
 	return w.report, nil
+}
+
+// now is what deadlines are held against: on a stopped system time stood still
+// when its last record was written.
+func (o *Options) now(began time.Time, newestMs int64) time.Time {
+	if o.Stopped && newestMs > 0 {
+		return time.UnixMilli(newestMs)
+	}
+	return began
 }
 
 func newWorld(o Options, admin *kadm.Client) *world {
 	return &world{
 		options: o, admin: admin, found: newFindings(),
-		reader:        &reader{brokers: o.Brokers, options: o.KafkaOptions, patience: o.ReadPatience, progress: o.Progress},
+		reader:        &topicreader.Reader{Brokers: o.Brokers, Options: o.KafkaOptions, Patience: o.ReadPatience, Progress: o.Progress},
 		symbols:       newSymbols(),
 		registrations: newStore[registration](),
+		scratch:       sync.Pool{New: func() any { return &registration{} }},
 		payments:      newStore[payment](),
 		catalog:       newStore[snapshot](),
 		blocks:        &blocks{byID: map[blockID]*block{}},
-		dead:          map[origin]bool{},
+		dead:          map[origin]int{},
+		putOff:        map[attempt]origin{},
+		returned:      map[attempt]bool{},
 		tails:         map[part]*tail{},
 		tickets:       map[ticketType]int64{},
 	}
@@ -144,10 +175,14 @@ func (w *world) read(ctx context.Context) error {
 	if w.first, err = takeCut(ctx, w.admin); err != nil {
 		return err
 	}
+	w.loaded = w.first
 	if err := w.readLoaded(ctx); err != nil {
 		return err
 	}
 	if w.handled, err = committed(ctx, w.admin, topology.Registrations.Name); err != nil {
+		return err
+	}
+	if w.forwarded, err = committed(ctx, w.admin, topology.Retrier.Name); err != nil {
 		return err
 	}
 	begin, err := starts(ctx, w.admin, topology.RegistrationCommands)
@@ -164,7 +199,7 @@ func (w *world) read(ctx context.Context) error {
 	for _, topics := range reading {
 		for _, t := range topics {
 			w.options.Logger.Debug("reading", "topic", t.Name)
-			if err := w.reader.read(ctx, t, nil, ends.of(t.Name), w.handler(t)); err != nil {
+			if err := w.reader.Read(ctx, t, nil, ends.of(t.Name), w.handler(t)); err != nil {
 				return err
 			}
 		}
@@ -203,6 +238,8 @@ func (w *world) handler(t topology.Topic) func(*kgo.Record) error {
 		return w.onEvent
 	case topology.DeadLetters.Name:
 		return w.onDeadLetter
+	case topology.Retries.Name:
+		return w.onPutOff
 	case topology.RegistrationCommands.Name:
 		return w.onCommand
 	}
@@ -214,15 +251,49 @@ func (w *world) readLoaded(ctx context.Context) error {
 	if w.options.ClickHouseURL == "" {
 		return nil
 	}
-	w.audit, w.loadedBooks = map[part]auditTotals{}, map[page]sums{}
-	if err := w.awaitLoaded(ctx); err != nil {
-		return err
+	w.audit, w.loadedBooks, w.journal = map[part]auditTotals{}, map[page]sums{}, map[page]sums{}
+	if !w.options.Stopped {
+		if err := w.awaitLoaded(ctx); err != nil {
+			return err
+		}
 	}
 	db, err := clickhouse.OpenDB(w.options.ClickHouseURL, w.options.ClickHouseDB)
 	if err != nil {
 		return err
 	}
-	return errors.Join(w.readClickHouse(ctx, db), db.Close())
+	w.options.Progress("ClickHouse", 0, 0)
+	if err := errors.Join(w.readClickHouse(ctx, db), db.Close()); err != nil {
+		return err
+	}
+	if w.options.Stopped && !w.options.AtRest {
+		committed, err := committed(ctx, w.admin, loaderGroup)
+		if err != nil {
+			return err
+		}
+		w.loaded = w.resumesAt(committed)
+	}
+	return nil
+}
+
+// resumesAt is where a loader goes on that is started now: after the last audit
+// row of each partition, since the facts of a record are written before it. What
+// lies above is not loaded yet. A partition that has no audit row any more goes on
+// where the loader has committed.
+func (w *world) resumesAt(committed cut) cut {
+	at := cut{}
+	for p, end := range w.first {
+		at[p] = end
+		if loads(p.topic) {
+			at[p] = min(end, w.audit[p].last+1)
+			if w.audit[p].records == 0 {
+				at[p] = 0
+				if w.audited.UnixMilli() > 0 {
+					at[p] = min(end, committed[p])
+				}
+			}
+		}
+	}
+	return at
 }
 
 // awaitLoaded waits for the loader, but not for ever: what it lacks then is
@@ -250,7 +321,7 @@ func (w *world) awaitLoaded(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-deadline.C:
-			w.found.detail("I8", "the loader is %d records behind", lag)
+			w.found.detail("I8", "the loader is %v records behind", lag)
 			return nil
 		case <-tick.C:
 		}

@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,44 +19,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 
-	embedded "github.com/eventpro/boxoffice/internal/embedded/clickhouse"
+	"github.com/eventpro/boxoffice/internal/embedded/clickhouse/clickhousetest"
 	"github.com/eventpro/boxoffice/internal/provider"
 	"github.com/eventpro/boxoffice/internal/topology"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
 	"github.com/eventpro/boxoffice/sinks/clickhouse"
 )
 
-// server is the one engine of this process.
-var server *embedded.Server
+// engineURL is the one engine of this process.
+var engineURL string
 
-// TestMain starts the engine. It is needed: without the library the tests fail,
-// they are never skipped.
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	fail := func(err error) int {
-		fmt.Fprintln(os.Stderr, "FAIL:", err)
-		return 1
-	}
-	library, err := embedded.Locate("", os.Getenv("BOXOFFICE_CHDB_LIB"))
-	if err != nil {
-		return fail(err)
-	}
-	dir, err := os.MkdirTemp("", "verify")
-	if err != nil {
-		return fail(err)
-	}
-	defer os.RemoveAll(dir)
-	if server, err = embedded.Open(embedded.Options{Library: library, DataDir: dir}); err != nil {
-		return fail(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(ctx) }()
-	defer func() { cancel(); <-ended }()
-	return m.Run()
+	os.Exit(clickhousetest.Main(m, func(url string) error { engineURL = url; return nil }))
 }
 
 const noon = 1_790_000_000_000 // 2026-09-21 14:13:20 UTC
@@ -86,6 +59,8 @@ type message struct {
 type books struct {
 	messages []*message
 	ledger   []provider.Entry
+	// at is the records' time; now when it is zero.
+	at time.Time
 	// behind makes a group stop before its last record.
 	behind string
 	// blocks has the block that each registration's answers change.
@@ -416,6 +391,7 @@ func (b *books) produce(t testing.TB, client *kgo.Client) {
 				r.LastCommand = answered[m.key]
 			}
 			r := record(t, m)
+			r.Timestamp = b.at
 			if !command {
 				rest = append(rest, r)
 				continue
@@ -460,7 +436,7 @@ func (b *books) options(t testing.TB) Options {
 // load loads the world into ClickHouse.
 func load(t *testing.T, o *Options) {
 	t.Helper()
-	o.ClickHouseURL = "http://" + server.Addr()
+	o.ClickHouseURL = engineURL
 	o.ClickHouseDB = "t_" + strings.ToLower(strings.NewReplacer("/", "_", " ", "_", ",", "", "'", "").Replace(t.Name()))
 	s, err := clickhouse.New(clickhouse.Config{
 		Brokers: o.Brokers, URL: o.ClickHouseURL, Database: o.ClickHouseDB, Logger: o.Logger,
