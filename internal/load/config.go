@@ -49,6 +49,9 @@ type Config struct {
 
 	// Rate is in requests per second; 0 means as many as the system decides.
 	Rate float64
+	// Fence ends the sending when it is closed; what is under way then is
+	// answered, and what was accepted is waited for as ever. Nil for none.
+	Fence <-chan struct{}
 	// Door is the way in (Single).
 	Door Door
 	// Connections bounds the requests that are under way at once (256; 4 through

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,6 +46,9 @@ type door struct {
 	auth     []string
 	retryFor time.Duration
 	buffers  sync.Pool
+	// unanswered counts attempts whose outcome is not known: they may have
+	// counted or not, and are made again with the same key.
+	unanswered atomic.Int64
 }
 
 func newDoor(cfg *Config) *door {
@@ -117,6 +121,7 @@ func (d *door) insist(ctx context.Context, path, key string, contentType []strin
 		case ctx.Err() != nil:
 			return 0, ctx.Err()
 		case err != nil:
+			d.unanswered.Add(1)
 			pause = backoff(attempt)
 		case status < http.StatusMultipleChoices:
 			return status, nil

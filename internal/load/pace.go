@@ -13,9 +13,13 @@ type pace struct {
 	// rate is in requests per second; 0 for a closed loop.
 	rate float64
 	next atomic.Int64
+	// cut counts the requests that were taken and not sent after all.
+	cut atomic.Int64
 	// slots holds a token for each registration that is sent and not decided; it
 	// bounds a closed loop and is nil in an open one.
 	slots chan struct{}
+	// fence, when it is closed, ends the handing out; nil for none.
+	fence <-chan struct{}
 }
 
 func newPace(total int, rate float64, undecidedMax int, start time.Time) *pace {
@@ -34,9 +38,14 @@ func (p *pace) due(n int64) time.Time {
 // take waits for the next request; ok is false when there is none any more or
 // ctx ends. In an open loop intended is when it is due, however late it is now.
 func (p *pace) take(ctx context.Context) (n int, intended time.Time, ok bool) {
+	if p.fenced() {
+		return 0, time.Time{}, false
+	}
 	if p.rate == 0 {
 		select {
 		case p.slots <- struct{}{}:
+		case <-p.fence:
+			return 0, time.Time{}, false
 		case <-ctx.Done():
 			return 0, time.Time{}, false
 		}
@@ -47,20 +56,44 @@ func (p *pace) take(ctx context.Context) (n int, intended time.Time, ok bool) {
 		return 0, time.Time{}, false
 	}
 	intended = p.due(i)
-	if wait := time.Until(intended); wait > 0 {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return 0, time.Time{}, false
-		}
+	if !p.await(ctx, intended) {
+		p.cut.Add(1)
+		return 0, time.Time{}, false
 	}
-	return int(i), intended, ctx.Err() == nil
+	return int(i), intended, true
+}
+
+// await waits until a request is due; false when the fence or ctx comes first.
+func (p *pace) await(ctx context.Context, due time.Time) bool {
+	wait := time.Until(due)
+	if wait <= 0 {
+		return ctx.Err() == nil && !p.fenced()
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-p.fence:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (p *pace) fenced() bool {
+	select {
+	case <-p.fence:
+		return true
+	default:
+		return false
+	}
 }
 
 // takeNow is take without waiting: ok is false when no request is due.
 func (p *pace) takeNow() (n int, intended time.Time, ok bool) {
+	if p.fenced() {
+		return 0, time.Time{}, false
+	}
 	if p.rate == 0 {
 		select {
 		case p.slots <- struct{}{}:
@@ -106,4 +139,4 @@ func (p *pace) free() {
 }
 
 // sent is how many requests were handed out.
-func (p *pace) sent() int64 { return min(p.next.Load(), p.total) }
+func (p *pace) sent() int64 { return min(p.next.Load(), p.total) - p.cut.Load() }

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,6 +79,36 @@ func TestClosedLoopWaitsForDecisions(t *testing.T) {
 		defer cancel()
 		if _, _, ok := p.take(ctx); ok {
 			t.Error("taken though nothing was decided")
+		}
+	})
+}
+
+// The fence comes while clients wait for their turns: none of them sends any
+// more, and what was not sent does not count as sent.
+func TestFenceEndsTheSending(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fence := make(chan struct{})
+		p := newPace(100, 10, 0, time.Now())
+		p.fence = fence
+		var clients sync.WaitGroup
+		for range 4 {
+			clients.Go(func() {
+				for {
+					if _, _, ok := p.take(t.Context()); !ok {
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(1050 * time.Millisecond)
+		close(fence)
+		clients.Wait()
+		if p.sent() != 11 || time.Since(p.start) != 1050*time.Millisecond {
+			t.Errorf("%d were sent within %v", p.sent(), time.Since(p.start))
+		}
+		if _, _, ok := p.takeNow(); ok {
+			t.Error("taken after the fence")
 		}
 	})
 }

@@ -5,6 +5,9 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/eventpro/boxoffice/internal/tax"
+	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
 )
 
 const (
@@ -17,9 +20,6 @@ const (
 	demand = 1.25
 	// ticketsPerRequest is the mean of the mix below.
 	ticketsPerRequest = 1.2
-
-	// basisPoints is 100 %.
-	basisPoints = 10_000
 )
 
 // TicketType is a ticket type of the planned event.
@@ -187,7 +187,7 @@ func (p *Plan) typeAt(at float64) int {
 func (t *TicketType) total(quantity int) int64 {
 	amount := t.PriceMinor * int64(quantity)
 	if t.TaxMode == "on_top" {
-		amount += (amount*t.TaxRateBp + basisPoints/2) / basisPoints
+		_, amount = tax.Of(amount, uint32(t.TaxRateBp), pb.TaxMode_TAX_MODE_ON_TOP)
 	}
 	return amount
 }

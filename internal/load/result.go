@@ -70,6 +70,8 @@ type Result struct {
 	ConfirmedPerS float64
 	// Refusals counts the refused requests by code.
 	Refusals map[string]int64
+	// Unanswered counts attempts that got no answer and were made again.
+	Unanswered int64
 	// Stray registrations were seen though their request was never answered.
 	Stray int
 	// Histogram holds the latencies behind Confirmation, in microseconds.
@@ -116,7 +118,7 @@ func (r *run) result(sendEnd time.Time) Result {
 		Counts: r.counts(), EventID: r.eventText, Places: r.plan.Places(), Planned: r.plan.Requests,
 		Started: r.start, Duration: max(0, time.Unix(0, t.moved.Load()).Sub(r.start)), SendDuration: sendEnd.Sub(r.start),
 		WarmupLeftOut: warm, Confirmation: latencyOf(h), Acceptance: latencyOf(acceptance),
-		Refusals: r.refusals.byCode(), Stray: t.stray(), Histogram: h,
+		Refusals: r.refusals.byCode(), Stray: t.stray(), Unanswered: r.door.unanswered.Load(), Histogram: h,
 	}
 	t.latencies.mu.Lock()
 	defer t.latencies.mu.Unlock()

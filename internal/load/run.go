@@ -79,6 +79,7 @@ func Run(ctx context.Context, cfg Config, progress func(Snapshot)) (Result, erro
 func (r *run) begin(start time.Time) {
 	r.start = start
 	r.pace = newPace(r.plan.Requests, r.cfg.Rate, r.cfg.UndecidedMax, start)
+	r.pace.fence = r.cfg.Fence
 	r.tracker = newTracker(r.plan, start, r.cfg.Warmup)
 	r.tracker.decided = r.pace.free
 	// Room for every cancellation, so that asking for one never blocks.
