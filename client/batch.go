@@ -18,6 +18,8 @@ type Batch struct {
 	pipe   *io.PipeWriter
 	line   []byte
 	cancel context.CancelFunc
+	// ended is why the batch has ended; nil while it lives.
+	ended func() error
 
 	opened chan struct{}
 	// res and err are set when opened is closed.
@@ -51,6 +53,7 @@ func (c *Client) RegisterBatch(ctx context.Context) (*Batch, error) {
 	req.Body = in
 	req.ContentLength = -1
 	b := &Batch{out: bufio.NewWriterSize(out, 32<<10), pipe: out, cancel: cancel, opened: make(chan struct{})}
+	b.ended = func() error { return context.Cause(ctx) }
 	// When the connection breaks, net/http waits for the side that sends, and that
 	// one for orders: only the end of the pipe frees both.
 	context.AfterFunc(ctx, func() { _ = in.CloseWithError(context.Cause(ctx)) })
@@ -97,22 +100,31 @@ func (b *Batch) CloseSend() error {
 func (b *Batch) Recv() (Result, error) {
 	<-b.opened
 	if b.err != nil {
-		return Result{}, fmt.Errorf("batch: %w", b.err)
+		return Result{}, fmt.Errorf("batch: %w", b.why(b.err))
 	}
 	if b.res.StatusCode != http.StatusOK {
 		body, err := readAnswer(b.res)
 		if err != nil {
-			return Result{}, fmt.Errorf("batch: read the answer: %w", err)
+			return Result{}, fmt.Errorf("batch: read the answer: %w", b.why(err))
 		}
 		return Result{}, newError(b.res, body)
 	}
 	if !b.in.Scan() {
 		if err := b.in.Err(); err != nil {
-			return Result{}, fmt.Errorf("batch: read the answers: %w", err)
+			return Result{}, fmt.Errorf("batch: read the answers: %w", b.why(err))
 		}
 		return Result{}, io.EOF
 	}
 	return parseResult(b.in.Bytes())
+}
+
+// why is the end of the batch where that is what broke the exchange: net/http then
+// reports whichever side it noticed first.
+func (b *Batch) why(err error) error {
+	if end := b.ended(); end != nil {
+		return end
+	}
+	return err
 }
 
 // Close ends the batch; orders without an answer may or may not have been accepted.

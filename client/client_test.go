@@ -394,6 +394,35 @@ func TestBatchEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// net/http may notice the end of a batch at the side that sends: whoever receives
+// is told of the end all the same.
+func TestBatchTellsItsEndWhateverBroke(t *testing.T) {
+	t.Parallel()
+	c, err := New("http://127.0.0.1:1", "", "secret", WithTransport(brokenAtTheEnd{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	b, err := c.RegisterBatch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := b.Recv(); !errors.Is(err, context.Canceled) {
+		t.Errorf("received %v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+type brokenAtTheEnd struct{}
+
+func (brokenAtTheEnd) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, io.ErrClosedPipe
+}
+
 // The connection breaks while the sender is silent: the batch still ends with its
 // context.
 func TestBatchOfABrokenConnection(t *testing.T) {

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"context"
 	_ "embed" // the OpenAPI document
 	"net/http"
 	"strconv"
@@ -85,12 +86,27 @@ func (s *Server) routes() http.Handler {
 		_, _ = w.Write([]byte("ok\n")) // the caller may be gone
 	})
 	get(mux, "/readyz", s.readyz)
+	for pattern, other := range s.cfg.Others {
+		mux.Handle(pattern, s.whileOpen(other))
+	}
 	path, rpc := s.rpcHandler()
 	mux.Handle(path, rpc)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem.New(problem.RouteUnknown, "There is nothing at %s; GET /openapi.yaml lists the paths.", r.URL.Path).Write(w)
 	})
 	return mux
+}
+
+// whileOpen cancels what another part does for a request when the server shuts
+// down: it must not hold it up.
+func (s *Server) whileOpen(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		stop := context.AfterFunc(s.closing, cancel)
+		defer stop()
+		h.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // get serves GET (and HEAD) of a path, and says so to other methods.

@@ -1,13 +1,16 @@
 package views
 
 import (
+	"context"
 	"errors"
 	"flag"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -254,5 +257,42 @@ func TestConfigNamesWhatIsMissing(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%s is not named: %v", part, err)
 		}
+	}
+}
+
+// A handler of another part works for hours when the server shuts down: it is
+// told, and does not hold the shutdown up.
+func TestOthersEndWithTheServer(t *testing.T) {
+	t.Parallel()
+	entered := make(chan struct{})
+	b := newBench(t, func(c *Config) {
+		c.ShutdownTimeout = time.Hour
+		c.Others = map[string]http.Handler{"/v1/others/{id}": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			close(entered)
+			<-r.Context().Done()
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})}
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- b.server.Serve(ctx, l) }()
+	go func() {
+		<-entered
+		cancel()
+	}()
+	resp, err := http.Get("http://" + l.Addr().String() + "/v1/others/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("%s", resp.Status)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }

@@ -31,6 +31,9 @@ type Config struct {
 	AvailabilityLag func() (records int64, known bool)
 	// Keys says who calls. Needed.
 	Keys *apikey.Store
+	// Others are handlers of other parts that share the port, by the patterns of
+	// their paths. They say themselves who may call.
+	Others map[string]http.Handler
 	// Registerer takes the metrics; nil keeps them private.
 	Registerer prometheus.Registerer
 	// Logger receives what an operator should know; nil discards it.

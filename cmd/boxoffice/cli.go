@@ -18,14 +18,23 @@ type cli struct {
 	Demo     demoCommand     `cmd:"" group:"start" help:"Start everything, sell out a large event, check the books."`
 	Up       upCommand       `cmd:"" group:"start" help:"Start everything and keep it running."`
 	Setup    setupCommand    `cmd:"" group:"start" help:"Bring what the embedded mode needs: the ClickHouse engine."`
-	Simulate simulateCommand `cmd:"" group:"start" help:"Put load on a running system."`
+	Simulate simulateCommand `cmd:"" group:"start" help:"Put load on a running system, or make up a past."`
 	Bench    benchCommand    `cmd:"" group:"start" help:"Measure throughput, latency, CPU per role and memory."`
+	Chaos    chaosCommand    `cmd:"" group:"start" help:"Break one thing after another under load and check that nothing is lost."`
 
-	Report reportCommand `cmd:"" group:"tools" help:"Print a revenue report."`
-	Verify verifyCommand `cmd:"" group:"tools" help:"Recompute the invariants from the topics, the ledger and ClickHouse."`
-	Topics topicsCommand `cmd:"" group:"tools" help:"Create or describe the topics."`
-	Keys   keysCommand   `cmd:"" group:"tools" help:"Make an API key."`
-	Docs   docsCommand   `cmd:"" group:"tools" help:"Write the generated documents."`
+	Report  reportCommand  `cmd:"" group:"tools" help:"Make a report: for the terminal, as a spreadsheet, page or PDF."`
+	Verify  verifyCommand  `cmd:"" group:"tools" help:"Recompute the invariants from the topics, the ledger and ClickHouse."`
+	Dlq     dlqCommand     `cmd:"" group:"tools" help:"List, show, redrive or discard dead letters."`
+	Sagas   sagasCommand   `cmd:"" group:"tools" help:"List, show, retry and resolve registrations and payments that are not at rest."`
+	Import  importCommand  `cmd:"" group:"tools" help:"Bring the history of another system: orders that were sold and paid for there."`
+	Rebuild rebuildCommand `cmd:"" group:"tools" help:"Recompute what is derived from the log, compare and swap."`
+	Drain   drainCommand   `cmd:"" group:"tools" help:"Wait until nothing is under way in a system whose front door is closed."`
+	Topics  topicsCommand  `cmd:"" group:"tools" help:"Create or describe the topics."`
+	Keys    keysCommand    `cmd:"" group:"tools" help:"Make an API key."`
+	Docs    docsCommand    `cmd:"" group:"tools" help:"Write the generated documents."`
+
+	ReportSchedule reportScheduleCommand `cmd:"" group:"tools" help:"Make reports at set times, into folders and mails."`
+	Settle         settleCommand         `cmd:"" group:"tools" help:"Hold a payment provider's settlement against our payments, line by line."`
 
 	Kafka      kafkaCommand      `cmd:"" group:"roles" help:"Run the embedded Kafka cluster."`
 	Clickhouse clickhouseCommand `cmd:"" group:"roles" help:"Run the embedded ClickHouse server."`

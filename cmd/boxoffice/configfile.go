@@ -41,6 +41,9 @@ func useConfigFile(parser *kong.Kong, args []string) error {
 // fileResolver gives a flag the file's value unless the environment has one.
 func fileResolver(settings map[string]any) kong.Resolver {
 	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		if flag.Tag.Has("env") && len(flag.Envs) == 0 {
+			return nil, nil // for the command line alone
+		}
 		for _, name := range flag.Envs {
 			if _, set := os.LookupEnv(name); set {
 				return nil, nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/eventpro/boxoffice/internal/embedded/ports"
+	"github.com/eventpro/boxoffice/internal/figures"
 	"github.com/eventpro/boxoffice/internal/load"
 	"github.com/eventpro/boxoffice/internal/verify"
 	"github.com/eventpro/boxoffice/reports"
@@ -178,8 +179,8 @@ func (o *outcome) write(ctx context.Context, env *environment, s *system, file s
 		"records", grouped(int64(o.recordsPerS())), grouped(o.records.eventsAndCommands), o.loadedAfter.Round(10*time.Millisecond))
 	o.usage.write(env.stdout, o.sale.Confirmed)
 	heading(env.stdout, "Revenue")
-	report := reportCommand{Name: "revenue", Tz: "UTC", Format: "table", ClickhouseURL: s.clickhouseURL}
-	if err := report.write(ctx, env.stdout); err != nil {
+	report := reportCommand{Name: "revenue", ClickhouseURL: s.clickhouseURL, Database: clickhouse.DefaultDatabase}
+	if err := report.Run(ctx, env); err != nil {
 		return err
 	}
 	heading(env.stdout, "Books")
@@ -216,8 +217,8 @@ func (o *outcome) writeJSON(ctx context.Context, s *system, file string) error {
 	revenue := make([]revenueFigures, 0, len(totals))
 	for _, t := range totals {
 		revenue = append(revenue, revenueFigures{
-			t.Currency, reports.Decimal(t.GrossMinor, t.Currency), reports.Decimal(t.RefundsMinor, t.Currency),
-			reports.Decimal(t.FeesMinor, t.Currency), reports.Decimal(t.NetMinor, t.Currency),
+			t.Currency, figures.Decimal(t.GrossMinor, t.Currency), figures.Decimal(t.RefundsMinor, t.Currency),
+			figures.Decimal(t.FeesMinor, t.Currency), figures.Decimal(t.NetMinor, t.Currency),
 		})
 	}
 	raw, err := json.MarshalIndent(o.figures(revenue), "", "  ")

@@ -11,7 +11,9 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/eventpro/boxoffice/internal/problem"
+	"github.com/eventpro/boxoffice/internal/simulation"
 	"github.com/eventpro/boxoffice/internal/topology"
+	"github.com/eventpro/boxoffice/reports"
 )
 
 // docsCommand writes the documents that are generated from the code.
@@ -22,9 +24,11 @@ type docsCommand struct {
 // Run implements the command.
 func (c *docsCommand) Run(context.Context, *environment) error {
 	for name, write := range map[string]func(io.Writer) error{
-		"TOPOLOGY.md": topology.WritePage,
-		"CONFIG.md":   writeConfigPage,
-		"ERRORS.md":   problem.WritePage,
+		"TOPOLOGY.md":  topology.WritePage,
+		"CONFIG.md":    writeConfigPage,
+		"ERRORS.md":    problem.WritePage,
+		"CONTROLS.md":  simulation.WritePage,
+		"ANALYTICS.md": reports.WritePage,
 	} {
 		if err := writeFile(filepath.Join(c.Dir, name), write); err != nil {
 			return err

@@ -30,6 +30,7 @@ func TestMistakesAreToldWithStatusTwo(t *testing.T) {
 	}{
 		{"no such command", []string{"sell"}, "unexpected argument sell"},
 		{"too small a sale", []string{"demo", "-n", "5"}, "--registrations must be at least 100"},
+		{"too large a sale", []string{"demo", "-n", "1000000"}, "one event has at most 500000"},
 		{"negative rate", []string{"demo", "--rate=-1"}, "--rate must not be negative"},
 		{"no such group", []string{"process", "ticketing", "--metrics-addr", "127.0.0.1:0"}, `there is no group "ticketing"`},
 		{"no such report", []string{"report", "profit"}, "revenue"},

@@ -11,6 +11,7 @@ import (
 	"github.com/eventpro/boxoffice/ingest"
 	"github.com/eventpro/boxoffice/internal/apikey"
 	"github.com/eventpro/boxoffice/internal/availability"
+	"github.com/eventpro/boxoffice/internal/sagas"
 	"github.com/eventpro/boxoffice/internal/sealing"
 	"github.com/eventpro/boxoffice/internal/stream"
 	"github.com/eventpro/boxoffice/internal/topology"
@@ -27,6 +28,7 @@ import (
 // processOptions is what the processors need beyond the stream configuration.
 type processOptions struct {
 	groups      []string // which ones; empty means all
+	provider    string   // its name; empty for the gateway's default
 	providerURL string
 	rules       registrations.Rules
 	room        *availability.Index
@@ -36,7 +38,7 @@ type processOptions struct {
 func groupNames() []string {
 	return []string{
 		topology.Catalog.Name, topology.Registrations.Name, topology.Inventory.Name,
-		topology.Payments.Name, topology.Attendees.Name, topology.Gateway.Name,
+		topology.Payments.Name, topology.Attendees.Name, topology.Gateway.Name, topology.Retrier.Name,
 	}
 }
 
@@ -63,7 +65,7 @@ func newProcessor(cfg stream.Config, name string, o processOptions) (part, error
 	case topology.Catalog.Name:
 		processor = catalog.New(catalog.Config{})
 	case topology.Registrations.Name:
-		config := registrations.Config{Rules: o.rules, Availability: o.room}
+		config := registrations.Config{Rules: o.rules, Availability: o.room, Clock: cfg.Clock}
 		if err := config.Validate(); err != nil {
 			return part{}, usagef("%v", err)
 		}
@@ -75,7 +77,9 @@ func newProcessor(cfg stream.Config, name string, o processOptions) (part, error
 	case topology.Attendees.Name:
 		processor = attendees.New(attendees.Config{})
 	case topology.Gateway.Name:
-		return newGateway(cfg, o.providerURL)
+		return newGateway(cfg, o.provider, o.providerURL)
+	case topology.Retrier.Name:
+		return newRetrier(cfg)
 	default:
 		return part{}, usagef("there is no group %q; the groups are %v", name, groupNames())
 	}
@@ -86,8 +90,8 @@ func newProcessor(cfg stream.Config, name string, o processOptions) (part, error
 	return part{name: name, run: runner.Run, ready: runner.Ready}, nil
 }
 
-func newGateway(cfg stream.Config, providerURL string) (part, error) {
-	stage, err := gateway.New(gateway.Config{BaseURL: providerURL, Logger: cfg.Logger, Registerer: cfg.Registerer})
+func newGateway(cfg stream.Config, provider, providerURL string) (part, error) {
+	stage, err := gateway.New(gateway.Config{BaseURL: providerURL, Provider: provider, Logger: cfg.Logger, Registerer: cfg.Registerer})
 	if err != nil {
 		return part{}, usagef("--provider-url: %v", err)
 	}
@@ -96,6 +100,15 @@ func newGateway(cfg stream.Config, providerURL string) (part, error) {
 		return part{}, err
 	}
 	return part{name: topology.Gateway.Name, run: runner.Run, ready: runner.Ready}, nil
+}
+
+// newRetrier wires the stage that brings back what was put off.
+func newRetrier(cfg stream.Config) (part, error) {
+	runner, err := stream.NewRetrier(cfg, topology.Topics())
+	if err != nil {
+		return part{}, err
+	}
+	return part{name: topology.Retrier.Name, run: runner.Run, ready: runner.Ready}, nil
 }
 
 // needsRoom says whether any of the groups looks for seats.
@@ -108,11 +121,22 @@ type tables struct{ registrations, payments, events, attendees *stream.View }
 
 func openTables(cfg stream.Config) (*tables, []part, error) {
 	t := &tables{}
+	tracker, err := sagas.NewTracker(cfg.Registerer)
+	if err != nil {
+		return nil, nil, err
+	}
 	parts, err := openViews(cfg, "views", map[string]**stream.View{
 		topology.RegistrationsTable.Name: &t.registrations, topology.PaymentsTable.Name: &t.payments,
 		topology.CatalogTable.Name: &t.events, topology.AttendeesTable.Name: &t.attendees,
+	}, map[string]func(stream.Update){
+		topology.RegistrationsTable.Name: tracker.Registration, topology.PaymentsTable.Name: tracker.Payment,
 	})
-	return t, parts, err
+	if err != nil {
+		return nil, nil, err
+	}
+	// Not waited for: the metrics may come later than the look-ups.
+	count := func(ctx context.Context) error { return tracker.Run(ctx, t.registrations, t.payments) }
+	return t, append(parts, part{name: "saga metrics", run: count, ready: func() bool { return true }}), nil
 }
 
 // openDoorTables opens the two tables that the front door looks things up in.
@@ -120,19 +144,20 @@ func openDoorTables(cfg stream.Config) (*tables, []part, error) {
 	t := &tables{}
 	parts, err := openViews(cfg, "ingest", map[string]**stream.View{
 		topology.RegistrationsTable.Name: &t.registrations, topology.CatalogTable.Name: &t.events,
-	})
+	}, nil)
 	return t, parts, err
 }
 
-// openViews opens a view of each table and returns the parts that run them.
-func openViews(cfg stream.Config, role string, wanted map[string]**stream.View) ([]part, error) {
+// openViews opens a view of each table and returns the parts that run them;
+// updates are told to whom they are listed for.
+func openViews(cfg stream.Config, role string, wanted map[string]**stream.View, updates map[string]func(stream.Update)) ([]part, error) {
 	var parts []part
 	for _, table := range topology.Topics() {
 		to := wanted[table.Name]
 		if to == nil {
 			continue
 		}
-		view, err := stream.NewView(cfg, role, table, stream.ViewOptions{})
+		view, err := stream.NewView(cfg, role, table, stream.ViewOptions{OnUpdate: updates[table.Name]})
 		if err != nil {
 			return nil, err
 		}
@@ -142,11 +167,16 @@ func openViews(cfg stream.Config, role string, wanted map[string]**stream.View) 
 	return parts, nil
 }
 
-// newLookups wires the look-ups' server.
-func newLookups(t *tables, r *availability.Index, keys *apikey.Store, cfg stream.Config, listener net.Listener) (part, error) {
+// newLookups wires the look-ups' server, and the reports' where clickhouseURL names
+// the analytics database.
+func newLookups(t *tables, r *availability.Index, keys *apikey.Store, cfg stream.Config, listener net.Listener, clickhouseURL string) (part, error) {
+	others, err := newReports(clickhouseURL, keys, cfg)
+	if err != nil {
+		return part{}, err
+	}
 	server, err := views.New(views.Config{
 		Registrations: t.registrations, Payments: t.payments, Events: t.events, Attendees: t.attendees,
-		Availability: r, Keys: keys, Registerer: cfg.Registerer, Logger: cfg.Logger,
+		Availability: r, Keys: keys, Others: others, Registerer: cfg.Registerer, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return part{}, err
@@ -191,10 +221,26 @@ func newDoor(cfg stream.Config, o doorOptions) (part, error) {
 	return part{name: "ingest", run: serve, ready: func() bool { return server.Ready() == nil }}, nil
 }
 
+// sinkOptions is what the loader needs beyond the stream configuration.
+type sinkOptions struct {
+	brokers      []string
+	url, cluster string
+	auditMonths  int64
+	rollups      time.Duration // between their refreshes; 0 for the default
+	member       string
+	saga         sagaFlags
+}
+
+// decidePatience is how long after its deadlines an order may be undecided before
+// the books differ.
+const decidePatience = 4 * time.Minute
+
 // newSink wires the ClickHouse loader, which makes its tables first.
-func newSink(brokers []string, url, member string, cfg stream.Config) (part, *clickhouse.Sink, error) {
+func newSink(cfg stream.Config, o sinkOptions) (part, *clickhouse.Sink, error) {
 	sink, err := clickhouse.New(clickhouse.Config{
-		Brokers: brokers, URL: url, Logger: cfg.Logger, InstanceID: member, Registerer: cfg.Registerer,
+		Brokers: o.brokers, URL: o.url, Cluster: o.cluster, Logger: cfg.Logger, InstanceID: o.member, Registerer: cfg.Registerer,
+		DecideWithin: o.saga.HoldTimeout + o.saga.ChargeTimeout + decidePatience, AuditRetentionMonths: o.auditMonths,
+		RollupInterval: o.rollups,
 	})
 	if err != nil {
 		return part{}, nil, usagef("%v", err)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/eventpro/boxoffice/internal/figures"
 	"github.com/eventpro/boxoffice/internal/load"
 )
 
@@ -91,15 +92,7 @@ func gauge(done, total int64, width int) string {
 }
 
 // grouped writes a count with thousands separators.
-func grouped(n int64) string {
-	if n < 0 {
-		return "-" + grouped(-n)
-	}
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%s,%03d", grouped(n/1000), n%1000)
-}
+var grouped = figures.Grouped
 
 // milliseconds writes a duration for people.
 func milliseconds(d time.Duration) string {
@@ -110,4 +103,39 @@ func milliseconds(d time.Duration) string {
 		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 	}
 	return fmt.Sprintf("%d ms", d.Milliseconds())
+}
+
+// verifyProgress shows how far the reading of the books is: one line that is
+// redrawn on a terminal, nothing elsewhere.
+type verifyProgress struct {
+	*progress
+	drawnAt time.Time
+}
+
+func newVerifyProgress(out io.Writer) *verifyProgress {
+	return &verifyProgress{progress: newProgress(out)}
+}
+
+// say writes a line that stays.
+func (p *verifyProgress) say(line string) { fmt.Fprintln(p.out, line) }
+
+// show draws how much of a topic is read; 0 of 0 when that is not known.
+func (p *verifyProgress) show(what string, done, total int64) {
+	if !p.live || time.Since(p.drawnAt) < 100*time.Millisecond && done < total {
+		return
+	}
+	p.drawnAt = time.Now()
+	line := "  reading " + what
+	if total > 0 {
+		line = fmt.Sprintf("  reading %-24s %s  %13s", what, gauge(done, total, max(10, min(40, p.width-56))), grouped(total))
+	}
+	p.redraw([]string{line})
+}
+
+// finish takes the line away.
+func (p *verifyProgress) finish() {
+	if p.drawn > 0 {
+		_, _ = io.WriteString(p.out, "\x1b[1A\x1b[2K")
+		p.drawn = 0
+	}
 }

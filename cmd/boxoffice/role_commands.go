@@ -30,6 +30,7 @@ func runRole(ctx context.Context, env *environment, f childFlags, metricsAddr st
 			return err
 		}
 	}
+	where["metrics"] = []string{listener.Addr().String()}
 	if err := f.announce(env, where); err != nil {
 		return err
 	}
@@ -47,6 +48,9 @@ type processCommand struct {
 	sagaFlags   `embed:""`
 	Groups      []string `arg:"" optional:"" help:"Groups to run; all when none is given."`
 	ProviderURL string   `help:"The payment provider." default:"http://127.0.0.1:8090" placeholder:"URL"`
+	Provider    string   `help:"Name of the payment provider in the books." name:"provider-name" default:"simulated" placeholder:"NAME"`
+	// ClockSkew is for seeing what a wrong clock does.
+	ClockSkew time.Duration `help:"How far this process's clock is ahead of the host's." hidden:""`
 }
 
 // Run implements the command.
@@ -56,6 +60,7 @@ func (c *processCommand) Run(ctx context.Context, env *environment) error {
 	if err != nil {
 		return err
 	}
+	cfg.Clock = func() time.Time { return time.Now().Add(c.ClockSkew) }
 	var stages [][]part
 	var r *availability.Index
 	if needsRoom(c.Groups) {
@@ -65,11 +70,12 @@ func (c *processCommand) Run(ctx context.Context, env *environment) error {
 		}
 		stages = append(stages, []part{follow})
 	}
-	parts, err := newProcessors(cfg, processOptions{groups: c.Groups, providerURL: c.ProviderURL, rules: c.rules(), room: r})
+	parts, err := newProcessors(cfg, processOptions{groups: c.Groups, provider: c.Provider, providerURL: c.ProviderURL, rules: c.rules(), room: r})
 	if err != nil {
 		return err
 	}
-	return runRole(ctx, env, c.childFlags, c.MetricsAddr, registry, addresses{}, append(stages, parts)...)
+	where := addresses{"clock_ahead": {time.Until(cfg.Clock()).Round(time.Millisecond).String()}}
+	return runRole(ctx, env, c.childFlags, c.MetricsAddr, registry, where, append(stages, parts)...)
 }
 
 func (f *sagaFlags) rules() registrations.Rules {
@@ -84,6 +90,8 @@ type viewsCommand struct {
 	roleFlags  `embed:""`
 	keyFlags   `embed:""`
 	ViewsAddr  string `help:"Address of the look-ups (REST and gRPC)." default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
+	// No default: an instance of the look-ups needs no ClickHouse.
+	ClickhouseURL string `help:"The ClickHouse server of the reports, which are served beside the look-ups. Default: no reports." placeholder:"URL"`
 }
 
 // Run implements the command.
@@ -110,7 +118,7 @@ func (c *viewsCommand) Run(ctx context.Context, env *environment) error {
 	if err != nil {
 		return err
 	}
-	server, err := newLookups(lookups, r, keys, cfg, listener)
+	server, err := newLookups(lookups, r, keys, cfg, listener, c.ClickhouseURL)
 	if err != nil {
 		return err
 	}
@@ -170,7 +178,12 @@ func (c *ingestCommand) Run(ctx context.Context, env *environment) error {
 type sinkCommand struct {
 	childFlags    `embed:""`
 	roleFlags     `embed:""`
-	ClickhouseURL string `help:"The ClickHouse server: http://user:password@host:8123 or clickhouse://host:9000." default:"http://127.0.0.1:8123" placeholder:"URL"`
+	sagaFlags     `embed:""`
+	ClickhouseURL string `help:"The ClickHouse server: http://user:password@host:8123 or clickhouse://host:9000; several of a cluster as http://a:8123,b:8123." default:"http://127.0.0.1:8123" placeholder:"URL"`
+	// ClickhouseCluster has a page of its own: sinks/clickhouse/README.md.
+	ClickhouseCluster string        `help:"Make the tables on every server of this ClickHouse cluster, replicated and sharded: its name in remote_servers, or a macro such as {cluster}." placeholder:"NAME"`
+	AuditRetention    int64         `name:"audit-retention-months" help:"Months for which the audit trail in ClickHouse is kept; 0 for ever. Facts and topics are kept in any case." default:"0" placeholder:"N"`
+	RollupInterval    time.Duration `help:"Pause between refreshes of the rollups in ClickHouse; longer when they take long." default:"30s"`
 }
 
 // Run implements the command.
@@ -180,7 +193,10 @@ func (c *sinkCommand) Run(ctx context.Context, env *environment) error {
 	if err != nil {
 		return err
 	}
-	sink, _, err := newSink(c.KafkaBrokers, c.ClickhouseURL, cfg.Member, cfg)
+	sink, _, err := newSink(cfg, sinkOptions{
+		brokers: c.KafkaBrokers, url: c.ClickhouseURL, cluster: c.ClickhouseCluster, member: cfg.Member, saga: c.sagaFlags,
+		auditMonths: c.AuditRetention, rollups: c.RollupInterval,
+	})
 	if err != nil {
 		return err
 	}

@@ -17,13 +17,21 @@ type saleFlags struct {
 	Seed          uint64  `help:"Decides who asks for what, and whose card is declined." default:"1"`
 }
 
-// registrationsMin is the smallest sale that has all kinds of requests.
-const registrationsMin = 100
+// registrationsMin is the smallest sale that has all kinds of requests; placesMax is
+// how many places one event can have: 10,000 blocks of 50 seats.
+const (
+	registrationsMin = 100
+	placesMax        = 500_000
+)
 
 // config makes the load's configuration.
 func (f *saleFlags) config() (load.Config, error) {
 	if f.Registrations < registrationsMin {
 		return load.Config{}, usagef("--registrations must be at least %d, it is %d", registrationsMin, f.Registrations)
+	}
+	if places := load.PlacesFor(f.Registrations); places > placesMax {
+		return load.Config{}, usagef("--registrations %d asks for an event of %d places, and one event has at most %d: sell several events, one after the other, with 'boxoffice up' and 'boxoffice simulate onsale'",
+			f.Registrations, places, placesMax)
 	}
 	if f.Rate < 0 {
 		return load.Config{}, usagef("--rate must not be negative")
@@ -44,9 +52,10 @@ func sell(ctx context.Context, env *environment, cfg load.Config) (load.Result, 
 	return result, nil
 }
 
-// simulateCommand puts load on a running system.
+// simulateCommand makes up sales.
 type simulateCommand struct {
-	Onsale onsaleCommand `cmd:"" help:"Sell out an event."`
+	Onsale  onsaleCommand  `cmd:"" help:"Sell out an event on a running system."`
+	History historyCommand `cmd:"" help:"Write a plausible past into an analytics database of its own."`
 }
 
 type onsaleCommand struct {

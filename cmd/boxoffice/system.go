@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -37,9 +36,12 @@ type systemPorts struct {
 type systemOptions struct {
 	dataDir   string
 	command   string // what a second starter is told
+	inUse     string // what else to do when another process has the directory
 	ports     systemPorts
 	processes bool // every role alone
-	chdbLib   string
+	// second are the groups that get a second member, where every role is alone.
+	second  []string
+	chdbLib string
 	// profileDir gets a CPU profile of every child; empty for none.
 	profileDir string
 	saga       sagaFlags
@@ -57,6 +59,7 @@ type system struct {
 	registry   *prometheus.Registry
 	mu         sync.Mutex
 	children   map[string]*child.Child // guarded by mu
+	roles      []roleProcess           // with processes, in the order of their start
 	output     *child.Lines
 	access     access
 	sink       *sink.Sink // nil with processes
@@ -71,12 +74,24 @@ func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.It
 // openSystem starts everything and returns when all of it is ready. Its owner
 // calls close.
 func openSystem(ctx context.Context, env *environment, o systemOptions) (*system, error) {
+	return openParts(ctx, env, o, datadir.Open, (*system).openRoles)
+}
+
+// openEngines starts only what the roles stand on, in a data directory that is
+// there already. Its owner calls close.
+func openEngines(ctx context.Context, env *environment, o systemOptions) (*system, error) {
+	return openParts(ctx, env, o, datadir.OpenExisting, func(*system, context.Context) error { return nil })
+}
+
+func openParts(ctx context.Context, env *environment, o systemOptions, openDir func(path, command string) (*datadir.Dir, error), roles func(*system, context.Context) error) (*system, error) {
 	library, err := clickhouse.Locate("", o.chdbLib)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
-	dir, err := datadir.Open(o.dataDir, o.command)
-	if err != nil {
+	dir, err := openDir(o.dataDir, o.command)
+	if errors.Is(err, datadir.ErrInUse) {
+		return nil, usagef("%v%s", err, o.inUse)
+	} else if err != nil {
 		return nil, usagef("%v", err)
 	}
 	opened := &system{
@@ -84,19 +99,21 @@ func openSystem(ctx context.Context, env *environment, o systemOptions) (*system
 		supervisor: supervise.New(supervise.Options{Logger: env.log}),
 		output:     child.NewLines(env.stderr),
 	}
-	if err := opened.open(ctx, library); err != nil {
+	opened.locate()
+	err = opened.startEngines(ctx, library)
+	if err == nil {
+		err = roles(opened, ctx)
+	}
+	if err != nil {
 		_ = opened.close()
 		return nil, err
 	}
 	return opened, nil
 }
 
-func (s *system) open(ctx context.Context, library string) (err error) {
+// openRoles starts what stands on the engines.
+func (s *system) openRoles(ctx context.Context) (err error) {
 	if s.access, err = openAccess(s.dir); err != nil {
-		return err
-	}
-	s.locate()
-	if err := s.startEngines(ctx, library); err != nil {
 		return err
 	}
 	if err := s.ensureTopics(ctx); err != nil {
@@ -179,7 +196,7 @@ func (s *system) ensureTopics(ctx context.Context) error {
 // streamConfig is the runtime's configuration for a role of this process.
 func (s *system) streamConfig(role string) stream.Config {
 	return stream.Config{
-		Brokers: s.brokers, Member: "embedded", DataDir: filepath.Join(s.dir.Tables(), role),
+		Brokers: s.brokers, Member: firstMember, DataDir: filepath.Join(s.dir.Tables(), role),
 		Logger: s.env.log, Registerer: registerer(s.registry, role), Compression: embeddedCompression,
 		CacheBytes: tableCacheBytes, MemTableBytes: tableMemoryBytes, QuietWait: quietWait,
 	}
@@ -224,7 +241,9 @@ func (s *system) startRoles(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	loader, loading, err := newSink(s.brokers, s.clickhouseURL, "embedded", s.streamConfig("sink"))
+	loader, loading, err := newSink(s.streamConfig("sink"), sinkOptions{
+		brokers: s.brokers, url: s.clickhouseURL, member: firstMember, saga: s.options.saga,
+	})
 	if err != nil {
 		return err
 	}
@@ -264,7 +283,7 @@ func (s *system) newServers(lookups *tables, r *availability.Index) ([]part, err
 	if err != nil {
 		return nil, err
 	}
-	server, err := newLookups(lookups, r, s.access.keys, s.streamConfig("views-http"), viewsListener)
+	server, err := newLookups(lookups, r, s.access.keys, s.streamConfig("views-http"), viewsListener, s.clickhouseURL)
 	if err != nil {
 		return nil, err
 	}
@@ -276,40 +295,6 @@ func (s *system) newServers(lookups *tables, r *availability.Index) ([]part, err
 		return nil, err
 	}
 	return []part{server, door}, nil
-}
-
-// startRoleProcesses starts every role as a child of its own.
-func (s *system) startRoleProcesses(ctx context.Context) error {
-	s.options.say("starting every role as a process of its own")
-	common := func(role string) []string {
-		return []string{
-			"--kafka-brokers", strings.Join(s.brokers, ","), "--member", "embedded",
-			"--data-dir", filepath.Join(s.dir.Tables(), role), "--metrics-addr", "127.0.0.1:0", "--compression", embeddedCompression,
-		}
-	}
-	saga := []string{"--hold-timeout", s.options.saga.HoldTimeout.String(), "--charge-timeout", s.options.saga.ChargeTimeout.String()}
-	p := s.options.ports
-	type role struct {
-		name string
-		args []string
-	}
-	var roles []role
-	add := func(name string, args ...string) { roles = append(roles, role{name, args}) }
-	for _, group := range groupNames() {
-		add(group, append(append([]string{"process", group, "--provider-url", s.providerURL}, saga...), common(group)...)...)
-	}
-	add("sink", append([]string{"sink", "--clickhouse-url", s.clickhouseURL}, common("sink")...)...)
-	add("views", append([]string{"views", "--views-addr", loopback(p.views), "--keys-file", s.access.keysFile}, common("views")...)...)
-	add("ingest", append([]string{
-		"ingest", "--ingest-addr", loopback(p.ingest), "--views-url", s.viewsURL,
-		"--keys-file", s.access.keysFile, "--sealing-key-file", s.access.sealingFile,
-	}, common("ingest")...)...)
-	for _, r := range roles {
-		if err := s.startChild(ctx, r.name, r.args); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // caughtUp returns when everything committed so far is in ClickHouse, also when

@@ -11,17 +11,18 @@ import (
 // upCommand starts everything and keeps it running.
 type upCommand struct {
 	sagaFlags      `embed:""`
-	DataDir        string   `help:"Folder of everything that is kept." default:".data" type:"path"`
-	Processes      bool     `help:"Run every role as a process of its own."`
-	ChdbLib        string   `help:"Path of libchdb, when it is not where 'boxoffice setup' puts it." type:"path" placeholder:"FILE"`
-	KafkaPorts     []int    `help:"Ports of the embedded brokers." default:"9092,9093,9094"`
-	ClickhousePort int      `help:"Port of ClickHouse's HTTP interface." default:"8123"`
-	ProviderPort   int      `help:"Port of the simulated payment provider." default:"8090"`
-	IngestPort     int      `help:"Port of the front door." default:"8080"`
-	ViewsPort      int      `help:"Port of the look-ups." default:"8081"`
-	MetricsPort    int      `help:"Port of metrics, health and profiles." default:"9464"`
-	DeclineRate    float64  `help:"Share of charges that the simulated provider declines." default:"0"`
-	Provider       []string `hidden:"" help:"Further flags of the provider."`
+	DataDir        string        `help:"Folder of everything that is kept." default:".data" type:"path"`
+	Processes      bool          `help:"Run every role as a process of its own."`
+	Drain          time.Duration `help:"At the end, close the front door first and wait up to this long until every group has read everything and no order is open. What is left then goes on at the next start." default:"0s"`
+	ChdbLib        string        `help:"Path of libchdb, when it is not where 'boxoffice setup' puts it." type:"path" placeholder:"FILE"`
+	KafkaPorts     []int         `help:"Ports of the embedded brokers." default:"9092,9093,9094"`
+	ClickhousePort int           `help:"Port of ClickHouse's HTTP interface." default:"8123"`
+	ProviderPort   int           `help:"Port of the simulated payment provider." default:"8090"`
+	IngestPort     int           `help:"Port of the front door." default:"8080"`
+	ViewsPort      int           `help:"Port of the look-ups." default:"8081"`
+	MetricsPort    int           `help:"Port of metrics, health and profiles." default:"9464"`
+	DeclineRate    float64       `help:"Share of charges that the simulated provider declines." default:"0"`
+	Provider       []string      `hidden:"" help:"Further flags of the provider."`
 }
 
 // Run implements the command.
@@ -46,6 +47,9 @@ func (c *upCommand) Run(ctx context.Context, env *environment) error {
 	say("everything is ready after %s\n", time.Since(started).Round(10*time.Millisecond))
 	s.printAddresses(env)
 	err = s.wait(ctx)
+	if err == nil && c.Drain > 0 {
+		err = s.drain(ctx, c.Drain)
+	}
 	say("stopping")
 	if closed := s.close(); err == nil {
 		err = closed

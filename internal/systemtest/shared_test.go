@@ -21,6 +21,7 @@ func TestOneSystem(t *testing.T) {
 		{"cancels", testCancels},
 		{"cancels an event", testCancelsEvent},
 		{"attendee limit", testAttendeeLimit},
+		{"reports", testReports},
 	} {
 		t.Run(story.name, func(t *testing.T) { story.run(t, s) })
 	}
