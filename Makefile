@@ -48,9 +48,17 @@ test: setup ## Run all tests (with the race detector where a C compiler is)
 	$(GO) build $(RACE) ./...
 	$(GO) test $(RACE) -p 1 -timeout 20m ./...
 
+.PHONY: simulate
+simulate: ## Simulate SCHEDULES=100000 schedules, or tell the story of SEED=n
+	$(GO) test ./internal/simulation -count=1 -timeout 30m -v $(if $(SEED),-run TestReplay -seed $(SEED),-run TestSchedules -schedules $(or $(SCHEDULES),100000))
+
 .PHONY: bench
 bench: setup ## Measure: throughput, latency, CPU per role, memory, profile
 	$(BIN) bench $(ARGS)
+
+.PHONY: chaos
+chaos: setup ## Break one thing after another under load and check the books (SEED=n ROUNDS=n)
+	$(BIN) chaos $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 .PHONY: tools
 tools: ## Build the pinned tools (buf, protoc plugins, golangci-lint)
@@ -67,8 +75,9 @@ breaking: tools ## Check the contracts against the last released ones
 	cd schemas && ../$(TOOLS)/buf breaking --against released/boxoffice-v1.binpb
 
 .PHONY: generate
-generate: tools build ## Regenerate Protobuf code and generated documents
+generate: tools ## Regenerate Protobuf code and generated documents
 	cd schemas && PATH="$(CURDIR)/$(TOOLS):$$PATH" buf generate
+	@$(MAKE) --no-print-directory build
 	$(BIN) docs docs
 
 .PHONY: generated
