@@ -17,7 +17,12 @@ import (
 
 // UsageError is a mistake in what was asked for: an unknown report, format, time
 // zone, currency or event id, or a period that ends before it starts.
-type UsageError struct{ message string }
+type UsageError struct {
+	message string
+	// UnknownEvent says that it is the event that there is not, or not of the
+	// organiser that was asked for.
+	UnknownEvent bool
+}
 
 // Error implements error.
 func (e *UsageError) Error() string { return e.message }

@@ -40,6 +40,9 @@ func Make(ctx context.Context, db *sql.DB, name string, params Params) (*stateme
 	r := d.empty()
 	r.From, r.To, r.Zone, r.Locale = params.From, params.To, params.zone(), params.Locale
 	has := d.parameters()
+	if err := checkEvent(ctx, db, params); err != nil {
+		return nil, err
+	}
 	r.NoPeriod = !has["from"] && !has["to"]
 	r.Conditions, r.Parameters = params.conditions(has), values
 	// Asked first: what is loaded while the report is made may be in its figures,
@@ -76,21 +79,28 @@ func AsOf(ctx context.Context, db *sql.DB) (at time.Time, err error) {
 	return at, err
 }
 
-// CheckEvent says that the event that the parameters ask for is not known: a report of
-// it is empty, which could be taken for one without sales. Errors are *UsageError when
-// it is so.
-func CheckEvent(ctx context.Context, db *sql.DB, params Params) error {
+// checkEvent says that the event that is asked for is not known: a report of it is
+// empty, which could be taken for one without sales. Who may see one organiser only
+// is not told that another has such an event.
+func checkEvent(ctx context.Context, db *sql.DB, params Params) error {
 	if params.Event == "" {
 		return nil
 	}
+	values := params.values()
+	values = map[string]string{"event": values["event"], "organiser": values["organiser"]}
 	var known bool
-	if err := single(ctx, db, queries.EventKnown, map[string]string{"event": params.Event}, &known); err != nil {
+	if err := single(ctx, db, queries.EventKnown, values, &known); err != nil {
 		return err
 	}
-	if !known {
-		return usage("there is no event %s: the report event-performance lists the events, with their ids as --format csv or json", params.Event)
+	if known {
+		return nil
 	}
-	return nil
+	of := ""
+	if params.Organiser != "" {
+		of = " of " + params.Organiser
+	}
+	return &UsageError{UnknownEvent: true, message: fmt.Sprintf(
+		"there is no event %s%s: the report event-performance lists the events, with their ids in the formats csv and json", params.Event, of)}
 }
 
 // single reads the one value of a query's one row.

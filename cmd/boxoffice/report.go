@@ -73,9 +73,6 @@ func (c *reportCommand) Run(ctx context.Context, env *environment) error {
 	if err != nil {
 		return asUsage(err)
 	}
-	if err := reports.CheckEvent(ctx, db, params); err != nil {
-		return asUsage(err)
-	}
 	return c.write(env.stdout, format, report)
 }
 

@@ -128,7 +128,10 @@ const (
 // judge says what an error of making a report is to its caller.
 func (s *Server) judge(ctx context.Context, err error) error {
 	var mistake *reports.UsageError
-	if errors.As(err, &mistake) {
+	if errors.As(err, &mistake) && mistake.UnknownEvent {
+		return problem.New(problem.EventUnknown, "%s.", mistake.Error())
+	}
+	if mistake != nil {
 		return problem.New(problem.InvalidParameter, "%s.", mistake.Error())
 	}
 	var engine *ch.Exception

@@ -38,8 +38,9 @@ func TestMain(m *testing.M) {
 
 // Words that only the rival's sales have.
 const (
-	ownEvent   = "00000000-0000-0000-0000-00000000000a"
-	rivalEvent = "00000000-0000-0000-0000-00000000dead"
+	ownEvent     = "00000000-0000-0000-0000-00000000000a"
+	rivalEvent   = "00000000-0000-0000-0000-00000000dead"
+	nobodysEvent = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 )
 
 func fill(url string) error {
@@ -194,6 +195,9 @@ func TestRefusals(t *testing.T) {
 		{"own", "/v1/reports/revenue?test_mode=yes", 400, "invalid_parameter", "true or false"},
 		{"own", "/v1/reports/revenue?locale=klingon!", 400, "invalid_parameter", "locale"},
 		{"own", "/v1/reports/revenue?event=Festival", 400, "invalid_parameter", "UUID"},
+		{"own", "/v1/reports/revenue?event=" + nobodysEvent, 404, "event_unknown", "no event " + nobodysEvent + " of eventpro"},
+		{"own", "/v1/reports/revenue?event=" + rivalEvent, 404, "event_unknown", "no event " + rivalEvent + " of eventpro"},
+		{"admin", "/v1/reports/revenue?event=" + nobodysEvent, 404, "event_unknown", "no event " + nobodysEvent + ":"},
 	} {
 		a := b.must(t, c.key, c.path)
 		var p struct{ Code, Detail string }
@@ -245,7 +249,7 @@ func TestOrganisersSeeTheirOwn(t *testing.T) {
 	t.Parallel()
 	b := start(t, Config{})
 	for _, name := range reports.Names() {
-		for _, query := range []string{"", "&organiser=eventpro", "&event=" + rivalEvent} {
+		for _, query := range []string{"", "&organiser=eventpro", "&event=" + ownEvent} {
 			path := "/v1/reports/" + name + "?format=csv" + query
 			a := b.must(t, "own", path)
 			if a.StatusCode == http.StatusBadRequest && strings.Contains(a.body, "cannot be limited by event") {
