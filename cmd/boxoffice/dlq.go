@@ -173,10 +173,13 @@ func (c *deskFlags) execute(ctx context.Context, env *environment, order deadlet
 	if err != nil {
 		return usagef("%v", err)
 	}
-	done := 0
+	done, impossible := 0, 0
 	err = desk.Execute(ctx, chosen, func(o deadletters.Outcome) {
 		if o.Done {
 			done++
+		}
+		if o.Impossible {
+			impossible++
 		}
 		fmt.Fprintf(env.stdout, "%s  %s  %s\n", o.Letter.ShortID(), o.Letter.Reason, o.Text)
 	})
@@ -184,6 +187,9 @@ func (c *deskFlags) execute(ctx context.Context, env *environment, order deadlet
 		fmt.Fprintf(env.stdout, "%d of %d letters would be acted on; nothing was done\n", done, len(chosen))
 	} else {
 		fmt.Fprintf(env.stdout, "%d of %d letters were acted on, %d left alone\n", done, len(chosen), len(chosen)-done)
+	}
+	if err == nil && impossible > 0 {
+		err = fmt.Errorf("%d open letters cannot be acted on: each is listed with its reason; `boxoffice dlq discard` notes that they are not to be handled", impossible)
 	}
 	return err
 }

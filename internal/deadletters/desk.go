@@ -117,6 +117,9 @@ type Outcome struct {
 	Letter *Letter
 	// Done: it was acted on, or would be.
 	Done bool
+	// Impossible: it was to be acted on, and cannot be. What is neither done nor
+	// impossible was settled before.
+	Impossible bool
 	// Text says what was, or would be, done, or why not.
 	Text string
 }
@@ -134,7 +137,7 @@ func (d *Desk) Execute(ctx context.Context, letters []*Letter, tell func(Outcome
 	for _, l := range letters {
 		records, text, err := d.plan(l)
 		if err != nil {
-			tell(Outcome{Letter: l, Text: err.Error()})
+			tell(Outcome{Letter: l, Impossible: l.State() == Open || o.Again, Text: "left alone: " + err.Error()})
 			continue
 		}
 		if !o.DryRun {
@@ -154,7 +157,7 @@ func (d *Desk) Execute(ctx context.Context, letters []*Letter, tell func(Outcome
 func (d *Desk) plan(l *Letter) (records []*kgo.Record, text string, err error) {
 	o := d.order
 	if state := l.State(); state != Open && !o.Again {
-		return nil, "", fmt.Errorf("left alone: it was %s already (--again does it nevertheless)", state)
+		return nil, "", fmt.Errorf("it was %s already (--again does it nevertheless)", state)
 	}
 	a := &pb.OperatorAction{
 		Kind: o.Kind, Operator: o.Operator, Note: o.Note, TimeUnixMs: d.options.Clock().UnixMilli(),
@@ -182,11 +185,11 @@ func (d *Desk) plan(l *Letter) (records []*kgo.Record, text string, err error) {
 // says which letter it was, so that a second death is known as one.
 func (d *Desk) again(l *Letter) (*kgo.Record, error) {
 	if l.Class == classUnreadable {
-		return nil, fmt.Errorf("left alone: %s", l.Detail)
+		return nil, errors.New(l.Detail)
 	}
 	n := d.partitions[l.Original.Topic]
 	if n == 0 {
-		return nil, fmt.Errorf("left alone: there is no topic %q (any more)", l.Original.Topic)
+		return nil, fmt.Errorf("there is no topic %q (any more)", l.Original.Topic)
 	}
 	headers := append(stream.Travelling(l.record.Headers),
 		kgo.RecordHeader{Key: stream.HeaderRedriveOf, Value: []byte(l.ID)},

@@ -82,7 +82,7 @@ func (w *world) execute(o Order, f Filter) (done, left []string) {
 		if o.Done {
 			done = append(done, o.Letter.ID)
 		} else {
-			left = append(left, o.Text)
+			left = append(left, fmt.Sprintf("%s, impossible: %t", o.Text, o.Impossible))
 		}
 	}); err != nil {
 		w.t.Fatal(err)
@@ -257,7 +257,7 @@ func TestWhatWasDoneIsTold(t *testing.T) {
 		t.Fatalf("a dry run would redrive %v and leave %v", done, left)
 	}
 	done, left := w.execute(redrive(), Filter{})
-	if len(done) != 1 || !strings.Contains(strings.Join(left, "\n"), "discarded already") || !strings.Contains(strings.Join(left, "\n"), "do not say where it belongs") {
+	if len(done) != 1 || !strings.Contains(strings.Join(left, "\n"), "discarded already (--again does it nevertheless), impossible: false") || !strings.Contains(strings.Join(left, "\n"), "has not written it, impossible: true") {
 		t.Fatalf("redriven %v, left %v", done, left)
 	}
 	w.bury(topology.PaymentCommands, "k2", "charge_conflict_again", kgo.RecordHeader{Key: stream.HeaderRedriveOf, Value: []byte(done[0])})

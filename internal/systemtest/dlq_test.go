@@ -113,4 +113,8 @@ func TestDeadLettersAreWorkedOff(t *testing.T) {
 		_, err := s.operate(t, "verify", "--at-rest", "--provider-url", url(s.provider), "--clickhouse-url", url(s.clickhouse))
 		return err
 	})
+	s.put(t, producer, topology.DeadLetters.Name, poison{what: "no letter", key: "nobody", value: []byte("no letter")})
+	if out, err := s.operate(t, "dlq", "redrive", "--all"); err == nil || !strings.Contains(err.Error(), "1 open letters cannot be acted on") {
+		t.Errorf("a letter that says not where it belongs: %v\n%s", err, out)
+	}
 }
