@@ -57,6 +57,23 @@ func unopenable(err error) bool {
 	return torn(err) || err != nil && !errors.As(err, &number)
 }
 
+// write writes a batch. When its log cannot be written any more Pebble panics, with
+// locks held: the process must end, and the next one drops or completes what it
+// finds. A person is told what to do before that.
+func (s *Store) write(b *pebble.Batch) error {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.options.Logger.Error("local tables cannot be written and the process ends: make room on the disk if it is full, then start again; nothing is lost",
+				"directory", s.dir, "cause", cause)
+			panic(cause)
+		}
+	}()
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return s.failed(fmt.Errorf("writing: %w", err))
+	}
+	return nil
+}
+
 // failed names a failure of the database, and notes it when it is damage.
 func (s *Store) failed(err error) error {
 	if torn(err) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -231,6 +232,17 @@ func died(t *testing.T, write func()) (dead bool) {
 	return false
 }
 
+// told is a log that notes whether a person was told what to do about the disk.
+type told struct{ atomic.Bool }
+
+// Write implements io.Writer.
+func (t *told) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), "make room on the disk") {
+		t.Store(true)
+	}
+	return len(line), nil
+}
+
 // The disk becomes full in the middle of the commits: from then on nothing of the
 // log of writes reaches it. Then the process or the machine dies, at some moment. What comes
 // back is the state of some offset, whatever share of the unsynced writes was kept.
@@ -246,7 +258,8 @@ func TestAFullDiskLosesOnlyTheTail(t *testing.T) {
 			refused.Add(1)
 			return &os.PathError{Op: "write", Path: op.Path, Err: syscall.ENOSPC}
 		})}
-		options := Options{CacheBytes: 1 << 20, MemTableBytes: 1 << 20}
+		var what told
+		options := Options{CacheBytes: 1 << 20, MemTableBytes: 1 << 20, Logger: slog.New(slog.NewTextHandler(&what, nil))}
 		options.FS = errorfs.Wrap(memory, &full)
 		s, err := Open("tables", options)
 		must(t, err)
@@ -259,6 +272,9 @@ func TestAFullDiskLosesOnlyTheTail(t *testing.T) {
 			}
 			must(t, p.Set(tornKey(i), number(i)))
 			if died(t, func() { must(t, s.Commit(topic, func(int32) int64 { return int64(i) })) }) {
+				if !what.Load() {
+					t.Error("the process died and did not say what to do")
+				}
 				break
 			}
 		}

@@ -110,8 +110,8 @@ func (p *Partition) Verify(origin [16]byte, end int64) (dropped bool, err error)
 	if err := b.Set(p.metaKey(metaOrigin), origin[:], nil); err != nil {
 		return false, p.store.failed(err)
 	}
-	if err := b.Commit(pebble.NoSync); err != nil {
-		return false, p.store.failed(err)
+	if err := p.store.write(b); err != nil {
+		return false, err
 	}
 	dropped = p.pending != NoOffset
 	p.pending = NoOffset
@@ -260,8 +260,8 @@ func (p *Partition) flush() error {
 	if err := p.stage(b); err != nil {
 		return err
 	}
-	if err := b.Commit(pebble.NoSync); err != nil {
-		return p.store.failed(err)
+	if err := p.store.write(b); err != nil {
+		return err
 	}
 	p.staged()
 	return nil

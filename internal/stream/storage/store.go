@@ -194,10 +194,8 @@ func (s *Store) Commit(topic string, offset func(partition int32) int64) error {
 	if len(done) == 0 {
 		return nil
 	}
-	// When its log cannot be written any more Pebble panics: the process ends, and the
-	// next one drops or completes what it finds.
-	if err := b.Commit(pebble.NoSync); err != nil {
-		return s.failed(fmt.Errorf("commit: %w", err))
+	if err := s.write(b); err != nil {
+		return err
 	}
 	for _, p := range done {
 		p.staged()
