@@ -4,12 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/time/rate"
 )
+
+// diskFullEvery is how often a full disk is told of.
+const diskFullEvery = 10 * time.Second
 
 // damage remembers that the database cannot be read any more. The log has all
 // that was in it, so what is damaged is dropped and rebuilt, never trusted.
@@ -57,21 +64,24 @@ func unopenable(err error) bool {
 	return torn(err) || err != nil && !errors.As(err, &number)
 }
 
-// write writes a batch. When its log cannot be written any more Pebble panics, with
-// locks held: the process must end, and the next one drops or completes what it
-// finds. A person is told what to do before that.
+// write writes a batch. When its log cannot be written any more Pebble panics: the
+// process ends, and the next one drops or completes what it finds.
 func (s *Store) write(b *pebble.Batch) error {
-	defer func() {
-		if cause := recover(); cause != nil {
-			s.options.Logger.Error("local tables cannot be written and the process ends: make room on the disk if it is full, then start again; nothing is lost",
-				"directory", s.dir, "cause", cause)
-			panic(cause)
-		}
-	}()
 	if err := b.Commit(pebble.NoSync); err != nil {
 		return s.failed(fmt.Errorf("writing: %w", err))
 	}
 	return nil
+}
+
+// tellDiskFull tells a person what to do when a write fails for want of room. Pebble
+// itself says so, if at all, with the stack of the panic that it ends in.
+func tellDiskFull(fs vfs.FS, dir string, log *slog.Logger) vfs.FS {
+	seldom := rate.Sometimes{First: 1, Interval: diskFullEvery}
+	return vfs.OnDiskFull(fs, func() {
+		seldom.Do(func() {
+			log.Error("the disk of the local tables is full: make room on it, and start the process again if it has ended; nothing is lost", "directory", dir)
+		})
+	})
 }
 
 // failed names a failure of the database, and notes it when it is damage.
