@@ -33,6 +33,12 @@ type Sink struct {
 	// owned holds the partitions of this member, with the timestamp of the last
 	// record of each that is in ClickHouse.
 	owned map[partition]time.Time
+	// vouched holds the offsets up to which ClickHouse has answered and which are
+	// not committed yet.
+	vouched map[partition]kgo.EpochOffset
+
+	// commitAgain is when a failed commit is repeated; zero when none failed.
+	commitAgain time.Time
 }
 
 var errStarting = errors.New("the ClickHouse loader is still starting")
@@ -44,7 +50,10 @@ func New(cfg Config) (*Sink, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("configuring the ClickHouse loader: %w", err)
 	}
-	s := &Sink{cfg: cfg, log: cfg.Logger, batch: newBatch(), failing: errStarting, owned: map[partition]time.Time{}}
+	s := &Sink{
+		cfg: cfg, log: cfg.Logger, batch: newBatch(), failing: errStarting,
+		owned: map[partition]time.Time{}, vouched: map[partition]kgo.EpochOffset{},
+	}
 	var err error
 	if s.metrics, err = newMetrics(cfg.Registerer, s.buffered); err != nil {
 		return nil, fmt.Errorf("registering the loader's metrics: %w", err)
@@ -170,7 +179,7 @@ func (s *Sink) migrate(ctx context.Context) error {
 func (s *Sink) load(ctx context.Context) error {
 	var first time.Time // when the batch got its first record
 	for {
-		fetches := s.poll(ctx, first)
+		fetches := s.poll(ctx, s.wake(first))
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -181,6 +190,9 @@ func (s *Sink) load(ctx context.Context) error {
 		switch {
 		case len(s.batch.spans) == 0:
 			first = time.Time{}
+			if s.commitDue() {
+				s.commit(ctx)
+			}
 			continue
 		case first.IsZero():
 			first = time.Now()
@@ -195,14 +207,23 @@ func (s *Sink) load(ctx context.Context) error {
 	}
 }
 
-// poll waits for records: for ever when the batch is empty, else until it is due.
-func (s *Sink) poll(ctx context.Context, first time.Time) kgo.Fetches {
-	if !first.IsZero() {
+// poll waits for records: until wake, for ever when that is zero.
+func (s *Sink) poll(ctx context.Context, wake time.Time) kgo.Fetches {
+	if !wake.IsZero() {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, s.flushAt(first))
+		ctx, cancel = context.WithDeadline(ctx, wake)
 		defer cancel()
 	}
 	return s.client.PollRecords(ctx, s.cfg.MaxRecords-s.batch.records)
+}
+
+// wake is when there is something to do though no record comes: the batch is due, or
+// else a commit that failed is.
+func (s *Sink) wake(first time.Time) time.Time {
+	if !first.IsZero() {
+		return s.flushAt(first)
+	}
+	return s.commitAgain
 }
 
 func (s *Sink) flushAt(first time.Time) time.Time {
@@ -274,6 +295,7 @@ func (s *Sink) flush(ctx context.Context) error {
 		s.metrics.rows.WithLabelValues(t.name).Add(float64(t.rows()))
 	}
 	s.report()
+	s.vouch()
 	s.commit(ctx)
 	s.metrics.batchSize.Observe(float64(s.batch.records))
 	s.metrics.batchBytes.Observe(float64(s.batch.bytes))
@@ -300,36 +322,6 @@ func (s *Sink) report() {
 	s.metrics.undecodable.Add(float64(s.batch.undecodable))
 	s.log.Error("records that cannot be decoded were loaded as audit rows only",
 		"count", s.batch.undecodable, "first", s.batch.firstError)
-}
-
-// commit commits the offsets of the batch that are still this member's. A failed
-// commit is no failure of the load: the next one covers it, and whoever reads
-// the records again changes nothing.
-func (s *Sink) commit(ctx context.Context) {
-	offsets := map[string]map[int32]kgo.EpochOffset{}
-	s.mu.Lock()
-	for p, span := range s.batch.spans {
-		if _, mine := s.owned[p]; !mine {
-			continue
-		}
-		s.owned[p] = span.newest
-		if offsets[p.topic] == nil {
-			offsets[p.topic] = map[int32]kgo.EpochOffset{}
-		}
-		offsets[p.topic][p.id] = kgo.EpochOffset{Epoch: span.leaderEpoch, Offset: span.next}
-	}
-	s.mu.Unlock()
-	if len(offsets) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.InsertTimeout)
-	defer cancel()
-	var failed error
-	s.client.CommitOffsetsSync(ctx, offsets, commitResult(&failed))
-	if failed != nil {
-		s.metrics.commitFails.Inc()
-		s.log.Warn("committing the loader's offsets", "error", failed)
-	}
 }
 
 // persist repeats what ClickHouse must answer until it does or ctx ends, with

@@ -47,6 +47,12 @@ func newDatabase(t testing.TB) (string, *sql.DB) {
 // newKafka returns brokers with the loader's input topics, of four partitions.
 func newKafka(t testing.TB) []string {
 	t.Helper()
+	return newCluster(t).ListenAddrs()
+}
+
+// newCluster is for those who make the brokers fail.
+func newCluster(t testing.TB) *kfake.Cluster {
+	t.Helper()
 	var topics []string
 	for _, topic := range topology.ClickHouseSink.Inputs {
 		topics = append(topics, topic.Name)
@@ -56,7 +62,7 @@ func newKafka(t testing.TB) []string {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return c.ListenAddrs()
+	return c
 }
 
 // produce appends messages under their keys, in order.

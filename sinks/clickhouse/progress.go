@@ -9,7 +9,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/eventpro/boxoffice/internal/topology"
 )
@@ -32,22 +31,7 @@ func (s *Sink) revoked(_ context.Context, _ *kgo.Client, partitions map[string][
 	for topic, ids := range partitions {
 		for _, id := range ids {
 			delete(s.owned, partition{topic, id})
-		}
-	}
-}
-
-func commitResult(failed *error) func(*kgo.Client, *kmsg.OffsetCommitRequest, *kmsg.OffsetCommitResponse, error) {
-	return func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
-		if err != nil {
-			*failed = err
-			return
-		}
-		for _, t := range resp.Topics {
-			for _, p := range t.Partitions {
-				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-					*failed = fmt.Errorf("%s/%d: %w", t.Topic, p.Partition, err)
-				}
-			}
+			delete(s.vouched, partition{topic, id})
 		}
 	}
 }
