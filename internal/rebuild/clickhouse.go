@@ -108,7 +108,7 @@ func ClickHouse(ctx context.Context, o ClickHouseOptions) (report ClickHouseRepo
 // rebuildInfix stands in the names of the databases that rebuilds make. Each run
 // has a name of its own: a run whose database another one has taken away cannot
 // swap that one's half-filled tables in.
-const rebuildInfix = "_rebuild_"
+const rebuildInfix = clickhouse.RebuildInfix
 
 // database is a rebuild under way.
 type database struct {

@@ -14,9 +14,8 @@ import (
 )
 
 const (
-	// swapTable is in a fresh database while its tables are being swapped: up to
-	// where they had everything.
-	swapTable = "swapped_at"
+	// swapTable is in a fresh database while its tables are being swapped.
+	swapTable = clickhouse.SwapTable
 	// swapMax bounds a swap, which an interrupt does not stop.
 	swapMax = 10 * time.Minute
 )
@@ -34,13 +33,9 @@ const (
 //     be missing;
 //  2. the audit record, under the transactional id that a later rebuild takes;
 //  3. write down up to where the fresh tables have everything: a run that finds
-//     this goes on with step 5;
-//  4. exchange the tables, the audit trail last. A loader that starts again asks
-//     where the audit trail ends, and goes back to there (clickhouse.Sink): as
-//     long as it is the old one it goes on where it was, and once it is the fresh
-//     one, all tables are fresh, and going back loads what is missing. Were the
-//     audit trail first, a loader that has gone back would fill it up while the
-//     facts go to tables that are still to be exchanged;
+//     this goes on with step 5, and a loader that starts again goes back to there
+//     (clickhouse.Sink), which loads what is missing, whatever was exchanged;
+//  4. exchange the tables;
 //  5. load from there to where the topics end now. The loader writes some of the
 //     same records; a row that is there twice is one at read.
 //
