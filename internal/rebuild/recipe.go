@@ -141,7 +141,7 @@ func carryRegistration(rebuilt, live proto.Message) {
 
 func historyOfPayment(m proto.Message) bool {
 	p := m.(*pb.Payment)
-	p.DeadlineUnixMs, p.Attempts = 0, 0
+	p.DeadlineUnixMs, p.AskedAtUnixMs, p.Attempts = 0, 0, 0
 	for _, r := range p.Refunds {
 		r.Attempts = 0
 	}
@@ -149,10 +149,12 @@ func historyOfPayment(m proto.Message) bool {
 }
 
 // carryPayment keeps the larger count of attempts: an answer to a later one than
-// the state knows of would not count.
+// the state knows of would not count. When it was asked last is part of what
+// decides whether the provider may have forgotten the key (I3).
 func carryPayment(rebuilt, live proto.Message) {
 	to, from := rebuilt.(*pb.Payment), live.(*pb.Payment)
 	to.Attempts = max(to.Attempts, from.Attempts)
+	to.AskedAtUnixMs = max(to.AskedAtUnixMs, from.AskedAtUnixMs)
 	for i, r := range to.Refunds {
 		if i < len(from.Refunds) {
 			r.Attempts = max(r.Attempts, from.Refunds[i].Attempts)

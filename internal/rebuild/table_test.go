@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/eventpro/boxoffice/internal/audit"
+	"github.com/eventpro/boxoffice/internal/provider"
 	"github.com/eventpro/boxoffice/internal/rebuild"
 	"github.com/eventpro/boxoffice/internal/stream"
 	"github.com/eventpro/boxoffice/internal/testsystem"
@@ -22,6 +24,7 @@ import (
 	"github.com/eventpro/boxoffice/internal/verify"
 	"github.com/eventpro/boxoffice/processors/attendees"
 	"github.com/eventpro/boxoffice/processors/inventory"
+	"github.com/eventpro/boxoffice/processors/payments"
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
 )
 
@@ -102,6 +105,25 @@ func TestTablesEqualTheirLogUnderLoad(t *testing.T) {
 		}
 	}
 	verified(t, s, stop()[:1])
+}
+
+// The provider is away and a payment is asked for again and again. That changes its
+// value and no version of it: the rebuild finds nothing to mend.
+func TestAPaymentThatIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	s := testsystem.Start(t, 50, testsystem.Options{Payments: payments.Config{RetryBase: 20 * time.Millisecond, RetryCap: 50 * time.Millisecond}})
+	s.Behave(provider.Behaviour{Away: true})
+	id := topology.PaymentID(s.Register("hangs")).String()
+	p := new(pb.Payment)
+	s.Eventually("it was asked for twice", func() error {
+		if !s.Last(topology.PaymentsTable, id, p) || p.Attempts < 2 {
+			return fmt.Errorf("it is %v", p)
+		}
+		return nil
+	})
+	if r := table(t, s, topology.Payments.Name, false); r.Differ > 0 || r.LiveKeys != 1 {
+		t.Errorf("%+v", r)
+	}
 }
 
 // Somebody writes wrong values to a table: another outcome, an old version, a
