@@ -94,7 +94,7 @@ func (c *demoCommand) open(ctx context.Context, env *environment, dir string) (*
 			return nil, usagef("--profiles: %v", err)
 		}
 	}
-	free, err := ports.Free(8)
+	free, err := ports.Steady(8)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func (c *verifyCommand) Run(ctx context.Context, env *environment) (err error) {
 
 // openStopped starts the engines of a stopped system.
 func (c *verifyCommand) openStopped(ctx context.Context, env *environment, shown *verifyProgress) (*system, error) {
-	free, err := ports.Free(5)
+	free, err := ports.Steady(5)
 	if err != nil {
 		return nil, err
 	}

@@ -106,31 +106,15 @@ func command(pid string) string {
 	return " (" + strings.TrimSpace(string(name)) + ")"
 }
 
-// Free returns n free TCP ports of the loopback interface. They were free a
-// moment ago; another process may take one before it is used.
-func Free(n int) ([]int, error) {
-	found := make([]int, 0, n)
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("looking for a free port: %w", err)
-		}
-		// Held until all are found, so that they differ.
-		defer l.Close()
-		found = append(found, l.Addr().(*net.TCPAddr).Port)
-	}
-	return found, nil
-}
-
 // The range that Steady draws from: below the ports that kernels give to
 // outgoing connections.
 const (
-	steadyMin = 10_000
+	steadyMin = 21_000
 	steadyMax = 32_000
 )
 
 // Steady returns n free TCP ports of the loopback interface that no outgoing
-// connection can take while their process is down, for those who restart it.
+// connection can take, before they are bound or while their process is down.
 func Steady(n int) ([]int, error) {
 	found := make([]int, 0, n)
 	for range steadyMax - steadyMin {
