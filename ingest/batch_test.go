@@ -266,7 +266,7 @@ func TestBatchAtShutdown(t *testing.T) {
 // ended, and does not hold the server.
 func TestBatchOfASilentCaller(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(c *Config) { c.BatchIdleMax = 50 * time.Millisecond })
+	b := newBench(t, func(c *Config) { c.BatchIdleMax = 2 * time.Second })
 	url, _ := b.listen()
 	_, answers := startBatch(t, url)
 	nextAnswer(t, answers)

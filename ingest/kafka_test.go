@@ -31,7 +31,7 @@ type installation struct {
 	url     string
 }
 
-// kafkaDeadline bounds every wait; nothing waits that long when it works.
+// kafkaDeadline bounds each wait; nothing waits that long when it works.
 const kafkaDeadline = 30 * time.Second
 
 const partitions = 4
@@ -64,8 +64,9 @@ func install(t *testing.T, change ...func(*Config)) *installation {
 		t.Fatal(err)
 	}
 	viewEnded := make(chan error, 1)
-	go func() { viewEnded <- view.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-viewEnded })
+	running, stop := context.WithCancel(context.Background()) // for as long as the test takes
+	go func() { viewEnded <- view.Run(running) }()
+	t.Cleanup(func() { stop(); <-viewEnded })
 	b := newBench(t, append([]func(*Config){func(c *Config) {
 		c.Producer, c.Catalogue, c.UnknownEventWait = emitter, view, 5*time.Second
 	}}, change...)...)
@@ -232,11 +233,12 @@ func TestKafkaEventJustCreated(t *testing.T) {
 // Kafka goes away: 503 with Retry-After, and the key is not taken for used.
 func TestKafkaGoesAway(t *testing.T) {
 	t.Parallel()
-	i := install(t, func(c *Config) { c.ProduceTimeout = 200 * time.Millisecond })
+	i := install(t)
 	c := i.client(client.WithAttempts(1))
 	if _, err := c.Register(t.Context(), clientOrder("before")); err != nil {
 		t.Fatal(err)
 	}
+	i.cfg.ProduceTimeout = 200 * time.Millisecond
 	i.cluster.Close()
 	_, err := c.Register(t.Context(), clientOrder("after"))
 	var problem *client.Error

@@ -108,6 +108,7 @@ func TestARedriveMakesItAsIfNothingHadFailed(t *testing.T) {
 	sound := newWorld(t)
 	stop := sound.start(nil)
 	sound.sale(0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+	sound.handled()
 	stop()
 	want := sound.tables()
 

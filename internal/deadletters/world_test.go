@@ -37,6 +37,7 @@ type world struct {
 	brokers []string
 	client  *kgo.Client
 	dir     string
+	index   *availability.Index // of the groups that run
 }
 
 func newWorld(t *testing.T) *world {
@@ -149,12 +150,14 @@ func (w *world) start(broken bug) (stop func()) {
 		}()
 	}
 	index := availability.New(availability.Options{Seed: 1})
-	index.SetRecovered(true)
+	w.index = index
 	follower, err := stream.NewFollower(w.config("index"), []topology.Topic{topology.InventoryTable}, func(r *kgo.Record) { _ = index.ApplyRecord(r.Value) })
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	run("index", follower.Run)
+	<-follower.CaughtUp()
+	index.SetRecovered(true)
 	for _, p := range processors(index) {
 		handle := p.Handle
 		p.Handle = func(state proto.Message, m *transition.Message) (transition.Effect, error) {
@@ -248,6 +251,11 @@ func (w *world) createEvents() {
 	w.eventually("every block is open", func() error {
 		if n := len(w.tables(topology.InventoryTable)); n != orders {
 			return fmt.Errorf("%d are", n)
+		}
+		for n := range orders {
+			if id := eventOf(n); !w.index.Known(id[:], "regular") {
+				return fmt.Errorf("event %d cannot be found yet", n)
+			}
 		}
 		return nil
 	})

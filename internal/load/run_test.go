@@ -378,7 +378,7 @@ func TestRunMeetsADeadDoor(t *testing.T) {
 	}))
 	t.Cleanup(dying.Close)
 	cfg := s.config(t)
-	cfg.IngestURL, cfg.RetryFor = dying.URL, 100*time.Millisecond
+	cfg.IngestURL, cfg.RetryFor = dying.URL, 2*time.Second
 	res, err := Run(t.Context(), cfg, nil)
 	if !errors.Is(err, errNoAnswer) || res.Accepted != 0 || res.Refused == 0 {
 		t.Errorf("%v, %+v", err, res.Counts)

@@ -412,8 +412,13 @@ func TestChargeAppliedAfterItsCallerGaveUp(t *testing.T) {
 	eventually(t, "the charge is captured", func() bool {
 		return strings.Contains(r.mustCall(t, "GET", "/v1/charges?reference=p", "", "").body, `"status":"captured"`)
 	})
-	if a := r.charge(t, "p", 100); a.status != http.StatusCreated || !a.replayed {
-		t.Errorf("the repeated charge: %+v", a)
+	var again answer
+	eventually(t, "it does not travel any more", func() bool {
+		again = r.charge(t, "p", 100)
+		return again.code() != "idempotency_in_progress"
+	})
+	if again.status != http.StatusCreated || !again.replayed {
+		t.Errorf("the repeated charge: %+v", again)
 	}
 	if entries := r.ledger(t); len(entries) != 1 {
 		t.Errorf("ledger: %+v", entries)
@@ -424,7 +429,7 @@ func TestChargeAppliedAfterItsCallerGaveUp(t *testing.T) {
 func TestSlowCharge(t *testing.T) {
 	t.Parallel()
 	r := start(t, testOptions(t.TempDir()))
-	r.behave(t, Behaviour{SlowRate: 1, SlowMS: 200})
+	r.behave(t, Behaviour{SlowRate: 1, SlowMS: 2000})
 	ctx, giveUp := context.WithCancel(context.Background())
 	gone := make(chan struct{})
 	go func() {

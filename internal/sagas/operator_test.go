@@ -20,14 +20,32 @@ import (
 	pb "github.com/eventpro/boxoffice/schemas/boxoffice/v1"
 )
 
-// impatient payments are parked after a moment of silence.
-func impatient() testsystem.Options {
+// soon is too early for a charge that the provider does not answer, late is late
+// enough for one that it does, on a machine that has other things to do.
+const (
+	soon = 300 * time.Millisecond
+	late = 10 * time.Second
+)
+
+func confirmed(r *pb.Registration) bool {
+	return r.Settled && r.Outcome == pb.Outcome_OUTCOME_CONFIRMED
+}
+
+// impatient payments are parked after a moment of silence. The order expires after
+// charge.
+func impatient(charge time.Duration) testsystem.Options {
 	rules := registrations.DefaultRules()
-	rules.ChargeTimeout = 300 * time.Millisecond
+	rules.ChargeTimeout = charge
 	return testsystem.Options{Rules: rules, Payments: payments.Config{
 		RetryBase: 20 * time.Millisecond, RetryCap: 50 * time.Millisecond, AnswerWithin: 3 * time.Second,
 		KeyLifetime: 400 * time.Millisecond, KeyMargin: time.Millisecond, QueryFor: time.Millisecond,
 	}}
+}
+
+// askedSlowly leaves time to take the provider away before it is asked again.
+func askedSlowly(o testsystem.Options) testsystem.Options {
+	o.Payments.RetryBase, o.Payments.RetryCap = 500*time.Millisecond, time.Second
+	return o
 }
 
 // person is an operator of a running system.
@@ -131,7 +149,7 @@ func (p *person) actions(id uuid.UUID) (all []*pb.OperatorAction) {
 // and its ledger has nothing of it. A person who takes it for captured is
 // refused; not captured ends the saga, and the audit trail has who, what and why.
 func TestNothingWasCaptured(t *testing.T) {
-	p := newPerson(t, impatient())
+	p := newPerson(t, impatient(soon))
 	p.Behave(provider.Behaviour{Away: true})
 	id := p.Register("away")
 	s := p.stuck(id, sagas.PaymentParked)
@@ -158,7 +176,7 @@ func TestNothingWasCaptured(t *testing.T) {
 // A person who takes it for not captured is refused; captured, with the figures
 // of the ledger, has the money given back, since the order has expired.
 func TestItWasCaptured(t *testing.T) {
-	p := newPerson(t, impatient())
+	p := newPerson(t, askedSlowly(impatient(soon)))
 	p.Behave(provider.Behaviour{TimeoutAfterApplyRate: 1, LateMS: 1, NotFoundMeanwhile: true})
 	id := p.Register("late")
 	p.Eventually("the provider has captured", func() error { return p.ledgerHas(topology.PaymentID(id)) })
@@ -207,7 +225,7 @@ func (p *person) ledgerHas(reference uuid.UUID) error {
 // twice, and the parked payment is asked about until its truth is known. What the
 // provider does not know stays parked.
 func TestRetryTakesUpWhatIsParked(t *testing.T) {
-	p := newPerson(t, impatient())
+	p := newPerson(t, askedSlowly(impatient(soon)))
 	p.Behave(provider.Behaviour{TimeoutAfterApplyRate: 1, LateMS: 1, NotFoundMeanwhile: true})
 	id := p.Register("known")
 	p.Eventually("the provider has captured", func() error { return p.ledgerHas(topology.PaymentID(id)) })
@@ -237,9 +255,9 @@ func TestRetryTakesUpWhatIsParked(t *testing.T) {
 // ledger has none. Not refunded is what a person says, the money is still owed,
 // and it is given back once.
 func TestARefundThatNeverHappened(t *testing.T) {
-	p := newPerson(t, impatient())
+	p := newPerson(t, impatient(late))
 	id := p.Register("refund")
-	p.Await(id, "confirmed", testsystem.Settled)
+	p.Await(id, "confirmed", confirmed)
 	p.Behave(provider.Behaviour{Away: true})
 	p.Cancel(id)
 	p.stuck(id, sagas.RefundParked)

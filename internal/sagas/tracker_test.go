@@ -11,7 +11,6 @@ import (
 	"github.com/eventpro/boxoffice/internal/provider"
 	"github.com/eventpro/boxoffice/internal/sagas"
 	"github.com/eventpro/boxoffice/internal/stream"
-	"github.com/eventpro/boxoffice/internal/testsystem"
 	"github.com/eventpro/boxoffice/internal/topology"
 )
 
@@ -82,12 +81,12 @@ func (p *person) figure(r *prometheus.Registry, name string, want float64) {
 // after the look-ups have started again on what their disk has, and go back when
 // a person has resolved them.
 func TestMetricsOfWhatIsParked(t *testing.T) {
-	p := newPerson(t, impatient())
+	p := newPerson(t, impatient(late))
 	dir := t.TempDir()
 	registry, stop := p.track(dir)
 	refunded := p.Register("refunded")
 	p.figure(registry, "boxoffice_sagas_open settling", 0)
-	p.Await(refunded, "settled", testsystem.Settled)
+	p.Await(refunded, "confirmed", confirmed)
 	p.Behave(provider.Behaviour{Away: true})
 	p.Cancel(refunded)
 	first, second := p.Register("first"), p.Register("second")

@@ -145,7 +145,7 @@ func TestFaultsOnTheWire(t *testing.T) {
 func (s *story) play(t *testing.T) {
 	b := newWiredBench(t)
 	cfg := b.config("a")
-	cfg.BatchRecordsMax, cfg.EndTimeout = faultBatch, time.Second
+	cfg.BatchRecordsMax, cfg.EndTimeout = faultBatch, 2*time.Second
 	b.produce(numbers.Name, faultKeys, faultNumbers)
 	var calls atomic.Int64
 	var took hits
@@ -420,9 +420,7 @@ func TestALogWithoutTheNextRecordStopsTheGroup(t *testing.T) {
 	r = b.start(last, Processor{Group: count, Handle: add})
 	b.consumed(count.Name, numbers.Name)
 	b.ready(r)
-	if v, err := r.Get(k); err != nil || value(v) != faultNumbers+1 {
-		t.Fatalf("%s is %d (%v), want %d", k, value(v), err, faultNumbers+1)
-	}
+	b.stateExact(r, k, faultNumbers+1)
 }
 
 // lines keeps what a logger writes.

@@ -136,6 +136,7 @@ func TestPausesGrowThenTheRecordIsBuried(t *testing.T) {
 	back.Clock = cfg.Clock
 	b.bring(back)
 	b.eventually("it is dead", func() bool { return len(b.read(DeadLetterTopic.Name)) == 1 })
+	b.consumed(count.Name, more.Name)
 	b.sumsExact(10, 5)
 	b.counted(cfg)
 	id := DeadLetterID(Position{numbers.Name, bad.Partition, bad.Offset})

@@ -134,14 +134,21 @@ func (b *bench) tableExact(r running, keys, n int) {
 	b.t.Helper()
 	b.ready(r)
 	for k := range keys {
-		b.eventually(fmt.Sprintf("the state of %s is %d", key(k), n), func() bool {
-			v, err := r.Get(key(k))
-			if err == nil && v != nil && value(v) > int64(n) {
-				b.t.Fatalf("the state of %s is %d, want %d", key(k), value(v), n)
-			}
-			return err == nil && v != nil && value(v) == int64(n)
-		})
+		b.stateExact(r, key(k), n)
 	}
+}
+
+// stateExact waits until the state of a key is n, and fails when it is more. What a
+// member commits is in its own table a moment after others can read it.
+func (b *bench) stateExact(r running, key string, n int) {
+	b.t.Helper()
+	b.eventually(fmt.Sprintf("the state of %s is %d", key, n), func() bool {
+		v, err := r.Get(key)
+		if err == nil && v != nil && value(v) > int64(n) {
+			b.t.Fatalf("the state of %s is %d, want %d", key, value(v), n)
+		}
+		return err == nil && v != nil && value(v) == int64(n)
+	})
 }
 
 // A record that Kafka refuses stops the transaction, though Goka's promises do

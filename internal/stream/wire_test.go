@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"github.com/eventpro/boxoffice/internal/embedded/ports"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -95,8 +98,16 @@ func (w *wire) meets(req kmsg.Request) *cut {
 	return nil
 }
 
-// listen is kfake's net.Listen.
+// listen is kfake's net.Listen. A broker that goes away finds its port free when it
+// comes back.
 func (w *wire) listen(network, address string) (net.Listener, error) {
+	if host, port, err := net.SplitHostPort(address); err == nil && port == "0" {
+		steady, err := ports.Steady(1)
+		if err != nil {
+			return nil, err
+		}
+		address = net.JoinHostPort(host, strconv.Itoa(steady[0]))
+	}
 	l, err := net.Listen(network, address)
 	return wiredListener{l, w}, err
 }

@@ -90,7 +90,7 @@ func testBadRequests(t *testing.T, s *system) {
 		{"quantity 11", request{path, s.key, "bad-8", body(event, 11)}, 422, "invalid_request", "lines[0].quantity"},
 		{"quantity -1", request{path, s.key, "bad-9", body(event, -1)}, 422, "invalid_request", "lines[0].quantity"},
 		{"quantity 1e99", request{path, s.key, "bad-10", body(event, "1e99")}, 422, "invalid_request", "lines[0].quantity"},
-		{"an oversized body", request{path, s.key, "bad-11", strings.Repeat(" ", 8<<20) + body(event, 1)}, 413, "body_too_large", ""},
+		{"an oversized body", request{path, s.key, "bad-11", strings.Repeat(" ", 128<<10) + body(event, 1)}, 413, "body_too_large", ""},
 		{"no API key", request{path, "", "bad-12", body(event, 1)}, 401, "api_key_missing", ""},
 		{"a wrong API key", request{path, s.key + "x", "bad-13", body(event, 1)}, 401, "api_key_unknown", ""},
 		{"no idempotency key", request{path, s.key, "", body(event, 1)}, 400, "idempotency_key_missing", ""},

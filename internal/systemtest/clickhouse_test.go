@@ -1,6 +1,7 @@
 package systemtest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -51,6 +52,10 @@ func (s *system) awaitLoaded(t *testing.T, registration string) {
 	defer db.Close()
 	eventually(t, "ClickHouse has registration "+registration, func() error {
 		var settled bool
-		return db.QueryRowContext(t.Context(), "SELECT settled FROM registrations FINAL WHERE registration_id = ?", registration).Scan(&settled)
+		err := db.QueryRowContext(t.Context(), "SELECT settled FROM registrations FINAL WHERE registration_id = ?", registration).Scan(&settled)
+		if err == nil && !settled {
+			err = errors.New("it is not settled there")
+		}
+		return err
 	})
 }

@@ -28,7 +28,7 @@ func (s *system) tool(t *testing.T, args ...string) (string, int) {
 // back.
 func TestOperatorsTools(t *testing.T) {
 	t.Parallel()
-	s := start(t, newLayout(t))
+	s := start(t, newLayout(t), "--charge-timeout", "10m")
 	event := s.newEvent(t, "operators", 20)
 	s.behave(t, provider.Behaviour{Seed: 1, Away: true})
 	id := s.register(t, order(event, "hangs"))
@@ -51,6 +51,9 @@ func TestOperatorsTools(t *testing.T) {
 		}
 	}
 	s.behave(t, provider.Behaviour{Seed: 1})
+	if out, code := s.tool(t, "sagas", "retry", id, "--operator", "ana", "--note", "it is back"); code != 0 {
+		t.Errorf("the last retry ended with %d:\n%s", code, out)
+	}
 	if r := s.awaitSettled(t, id); r.Status != "confirmed" {
 		t.Errorf("it is %+v", *r)
 	}

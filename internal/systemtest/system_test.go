@@ -43,16 +43,32 @@ func newLayout(t *testing.T) layout {
 	}
 }
 
+// promised are the ports that a test was given: some are bound a while later, and
+// none while a system is down. No other test gets one.
+var promised struct {
+	sync.Mutex
+	ports map[int]bool
+}
+
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
+	promised.Lock()
+	defer promised.Unlock()
+	if promised.ports == nil {
+		promised.ports = map[int]bool{}
+	}
 	var found []int
 	for range 1000 {
-		port := 10_000 + rand.IntN(22_000)
+		port := 10_000 + rand.IntN(11_000) // ports.Steady has those above
+		if promised.ports[port] {
+			continue
+		}
 		l, err := net.Listen("tcp", loopback(port))
 		if err != nil {
 			continue
 		}
-		defer l.Close() // held until all are found, so that they differ
+		_ = l.Close()
+		promised.ports[port] = true
 		if found = append(found, port); len(found) == n {
 			return found
 		}

@@ -65,6 +65,7 @@ type System struct {
 func Start(tb testing.TB, places uint32, o Options) *System {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
+	_ = tb.TempDir() // first, so that directories go last, when nobody writes to one any more
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.GroupMinSessionTimeout(100*time.Millisecond))
 	if err != nil {
 		tb.Fatal(err)

@@ -22,7 +22,7 @@ func bulkLoad(ctx context.Context, t *testing.T, brokers []string, url, database
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := OpenBulk(url, database, schema, 5*time.Second, slog.New(slog.DiscardHandler))
+	b, err := OpenBulk(url, database, schema, time.Minute, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

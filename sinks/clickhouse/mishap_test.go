@@ -119,7 +119,7 @@ func TestEveryMishap(t *testing.T) {
 			brokers, proxy := newKafka(t), newOnce(t, m.do)
 			produce(t, brokers, story(t)...)
 			cfg, name := sinkConfig(t, brokers)
-			cfg.URL, cfg.InsertTimeout = proxy.URL, 500*time.Millisecond
+			cfg.URL, cfg.InsertTimeout = proxy.URL, time.Second
 			s, _ := start(t, impatient(cfg))
 			caughtUp(t, s)
 			for _, table := range newBatch().tables() {

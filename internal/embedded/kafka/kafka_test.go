@@ -12,6 +12,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/eventpro/boxoffice/internal/embedded/ports"
 )
 
 // deadline bounds what a test waits for; it is no expectation of speed.
@@ -95,7 +97,19 @@ func readCommitted(tb testing.TB, brokers []string, topic string) []string {
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	c := openTest(t, dir)
+	// Nobody else gets the ports while the broker is down.
+	steady, err := ports.Steady(NumBrokers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func() *Cluster {
+		c, err := Open(Options{Dir: dir, Ports: steady, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	c := open()
 	brokers := c.Brokers()
 	if len(brokers) != NumBrokers {
 		t.Fatalf("brokers: %v", brokers)
@@ -111,7 +125,7 @@ func TestRestart(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c = openTest(t, dir)
+	c = open()
 	defer c.Close()
 	if fmt.Sprint(c.Brokers()) != fmt.Sprint(brokers) {
 		t.Errorf("brokers moved from %v to %v", brokers, c.Brokers())
