@@ -48,6 +48,8 @@ const Organiser = "acme"
 type Options struct {
 	Payments payments.Config
 	Rules    registrations.Rules
+	// Brokers are those of a cluster of the test's own; the system has one when nil.
+	Brokers []string
 }
 
 // System is a running one.
@@ -66,12 +68,16 @@ func Start(tb testing.TB, places uint32, o Options) *System {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	_ = tb.TempDir() // first, so that directories go last, when nobody writes to one any more
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.GroupMinSessionTimeout(100*time.Millisecond))
-	if err != nil {
-		tb.Fatal(err)
+	if o.Brokers == nil {
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.GroupMinSessionTimeout(100*time.Millisecond))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(cluster.Close)
+		o.Brokers = cluster.ListenAddrs()
 	}
-	tb.Cleanup(cluster.Close)
-	s := &System{tb: tb, ctx: ctx, Brokers: cluster.ListenAddrs(), Event: topology.EventID(Organiser, "fair")}
+	s := &System{tb: tb, ctx: ctx, Brokers: o.Brokers, Event: topology.EventID(Organiser, "fair")}
+	var err error
 	if s.client, err = kgo.NewClient(kgo.SeedBrokers(s.Brokers...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))); err != nil {
 		tb.Fatal(err)
 	}
