@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,27 +25,48 @@ func (o Offsets) set(topic string, partition int32, offset int64) {
 // Ends lists where topics end now: the offset after the last committed record.
 func Ends(ctx context.Context, admin *kadm.Client, topics ...topology.Topic) (Offsets, error) {
 	names := namesOf(topics)
-	listed, err := admin.ListCommittedOffsets(ctx, names...)
-	if err == nil {
-		err = listed.Error()
-	}
+	listed, err := list(ctx, admin.ListCommittedOffsets, names)
 	if err != nil {
 		return nil, fmt.Errorf("listing where %v end: %w", names, err)
 	}
-	return offsetsOf(listed), nil
+	return listed, nil
 }
 
 // Starts lists where topics begin: above 0 once retention has taken records.
 func Starts(ctx context.Context, admin *kadm.Client, topics ...topology.Topic) (Offsets, error) {
 	names := namesOf(topics)
-	listed, err := admin.ListStartOffsets(ctx, names...)
-	if err == nil {
-		err = listed.Error()
-	}
+	listed, err := list(ctx, admin.ListStartOffsets, names)
 	if err != nil {
 		return nil, fmt.Errorf("listing where %v begin: %w", names, err)
 	}
-	return offsetsOf(listed), nil
+	return listed, nil
+}
+
+// A partition that has got a new leader does not know its offsets for a moment.
+const (
+	leaderPause    = 100 * time.Millisecond
+	leaderPatience = 30 * time.Second
+)
+
+// list asks again while all that stands in the way is a leader that moves.
+func list(ctx context.Context, ask func(context.Context, ...string) (kadm.ListedOffsets, error), names []string) (Offsets, error) {
+	for began := time.Now(); ; {
+		listed, err := ask(ctx, names...)
+		if err == nil {
+			err = listed.Error()
+		}
+		if err == nil {
+			return offsetsOf(listed), nil
+		}
+		if !kerr.IsRetriable(err) || time.Since(began) > leaderPatience {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(leaderPause):
+		}
+	}
 }
 
 // Committed lists the offsets of a group: everything below was handled. A group
