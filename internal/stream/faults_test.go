@@ -78,6 +78,7 @@ var wireStories = []story{
 	{name: "produce: fenced", fault: says(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: table.Name, Partitions: two, Err: kerr.InvalidProducerEpoch, Count: 1})},
 	{name: "produce: connection lost before", fault: wires(kmsg.Produce, unsent, 2, ofTransaction)},
 	{name: "produce: connection lost after", fault: wires(kmsg.Produce, unanswered, 2, ofTransaction)},
+	{name: "produce: the last transaction's markers are still being written", fault: says(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: table.Name, Partitions: two, Err: kerr.ConcurrentTransactions, Count: 4})},
 	{name: "produce: never answered", fault: wires(kmsg.Produce, hanging, 1, ofTransaction)},
 
 	// Offsets.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -46,6 +47,7 @@ func joinMember(ctx context.Context, cfg *Config, group string, topics []string)
 		// The flush before the commit ends the linger: a small transaction costs one
 		// produce request for each broker.
 		kgo.ProducerLinger(20*time.Millisecond),
+		kgo.RetryBackoffFn(retryBackoff),
 		kgo.MaxBufferedRecords(1<<20),
 		kgo.ConsumerGroup(group),
 		kgo.WithHooks(m),
@@ -69,6 +71,23 @@ func joinMember(ctx context.Context, cfg *Config, group string, topics []string)
 	}
 	tx.Client().AddConsumeTopics(topics...)
 	return m, nil
+}
+
+// retryBackoff is the pause after so many failures one after the other. The first two
+// are short: Kafka refuses a transaction's first records while it still writes the
+// markers of the one before, which takes it some milliseconds. What lasts longer is
+// a broker that is away, and gets the time that it needs.
+func retryBackoff(failures int) time.Duration {
+	pause := 5 * time.Second
+	switch {
+	case failures <= 1:
+		pause = 5 * time.Millisecond
+	case failures == 2:
+		pause = 25 * time.Millisecond
+	case failures < 8:
+		pause = 250 * time.Millisecond << (failures - 3)
+	}
+	return pause*3/4 + rand.N(pause/2) //nolint:gosec // no secret
 }
 
 // leave closes the client. A static member keeps its partitions until the
