@@ -21,7 +21,7 @@ endif
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/boxoffice
@@ -47,6 +47,18 @@ test: setup ## Run all tests (with the race detector where a C compiler is)
 	@if [ -z "$(RACE)" ] && [ "$${CI:-}" = true ]; then echo "CI needs a C compiler for the race detector"; exit 1; fi
 	$(GO) build $(RACE) ./...
 	$(GO) test $(RACE) -p 1 -timeout 40m ./...
+
+KAFKA_LIBS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/boxoffice/kafka
+
+$(KAFKA_LIBS)/.complete: tools/kafka/pom.xml
+	@command -v mvn >/dev/null || { echo "the tests over Apache Kafka need a JDK 17 and Maven"; exit 1; }
+	rm -rf "$(KAFKA_LIBS)"
+	mvn -q -B -f tools/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory="$(KAFKA_LIBS)"
+	touch "$@"
+
+.PHONY: test-kafka
+test-kafka: setup $(KAFKA_LIBS)/.complete ## Sell tickets over Apache Kafka while its brokers are killed (needs a JDK 17 and Maven)
+	BOXOFFICE_KAFKA_LIBS="$(KAFKA_LIBS)" $(GO) test $(RACE) -tags apachekafka -count=1 -timeout 20m ./internal/apachekafka
 
 .PHONY: simulate
 simulate: ## Simulate SCHEDULES=100000 schedules, or tell the story of SEED=n
