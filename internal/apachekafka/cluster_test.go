@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/eventpro/boxoffice/internal/embedded/ports"
@@ -36,7 +36,7 @@ type cluster struct {
 	dir     string
 	ports   []int // of the brokers, then of the controllers
 	running [nodes]*exec.Cmd
-	admin   *kadm.Client
+	client  *kgo.Client
 }
 
 func startCluster(t *testing.T) *cluster {
@@ -50,7 +50,7 @@ func startCluster(t *testing.T) *cluster {
 	if c.ports, err = ports.Steady(2 * nodes); err != nil {
 		t.Fatal(err)
 	}
-	id := base64.RawURLEncoding.EncodeToString(make([]byte, 16))
+	id := base64.RawURLEncoding.EncodeToString([]byte("boxoffice's test"))
 	var formatted errgroup.Group
 	for n := range nodes {
 		c.configure(n)
@@ -59,19 +59,19 @@ func startCluster(t *testing.T) *cluster {
 	if err := formatted.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.brokers()...))
-	if err != nil {
+	if c.client, err = kgo.NewClient(kgo.SeedBrokers(c.brokers()...)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(client.Close)
-	c.admin = kadm.NewClient(client)
+	t.Cleanup(c.client.Close)
 	for n := range nodes {
 		c.start(n)
 	}
 	c.await("all brokers are there", func(ctx context.Context) error {
-		m, err := c.admin.BrokerMetadata(ctx)
-		if err == nil && len(m.Brokers) != nodes {
-			err = fmt.Errorf("%d are", len(m.Brokers))
+		request := kmsg.NewPtrMetadataRequest() // kadm would answer from what it knows
+		request.Topics = []kmsg.MetadataRequestTopic{}
+		answer, err := request.RequestWith(ctx, c.client)
+		if err == nil && len(answer.Brokers) != nodes {
+			err = fmt.Errorf("%d are", len(answer.Brokers))
 		}
 		return err
 	})
@@ -166,14 +166,14 @@ func (c *cluster) end(cmd *exec.Cmd) {
 func (c *cluster) inSync(replicas int) {
 	c.t.Helper()
 	c.await(fmt.Sprintf("%d replicas of each partition are in sync", replicas), func(ctx context.Context) error {
-		topics, err := c.admin.ListTopicsWithInternal(ctx)
+		answer, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, c.client) // of all topics
 		if err != nil {
 			return err
 		}
-		for name, topic := range topics {
-			for id, p := range topic.Partitions {
+		for _, topic := range answer.Topics {
+			for _, p := range topic.Partitions {
 				if len(p.ISR) != replicas || p.Leader < 0 {
-					return fmt.Errorf("%s/%d has %v, led by %d", name, id, p.ISR, p.Leader)
+					return fmt.Errorf("%s/%d has %v, led by %d", *topic.Topic, p.Partition, p.ISR, p.Leader)
 				}
 			}
 		}

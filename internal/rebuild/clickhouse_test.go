@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -129,23 +128,7 @@ func (a *analytics) rebuild(o rebuild.ClickHouseOptions) rebuild.ClickHouseRepor
 // holds checks that all invariants hold, I8 among them, at rest.
 func (a *analytics) holds() {
 	a.t.Helper()
-	a.Eventually("the books are right", func() error {
-		report, err := verify.Run(a.t.Context(), verify.Options{
-			Brokers: a.Brokers, ProviderURL: a.ProviderURL, ClickHouseURL: engineURL, ClickHouseDB: a.database,
-			Logger: slog.New(slog.DiscardHandler),
-		})
-		if err != nil {
-			return err
-		}
-		var text strings.Builder
-		if _, err := report.WriteTo(&text); err != nil {
-			return err
-		}
-		if !report.OK() {
-			return errors.New(text.String())
-		}
-		return nil
-	})
+	a.BooksHold(verify.Options{ClickHouseURL: engineURL, ClickHouseDB: a.database})
 }
 
 // awaitLoader waits until the loader has handled all that the topics hold now. A
