@@ -18,13 +18,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/eventpro/boxoffice/internal/rebuild"
 	"github.com/eventpro/boxoffice/internal/testsystem"
-	"github.com/eventpro/boxoffice/internal/topicreader"
-	"github.com/eventpro/boxoffice/internal/topology"
 	"github.com/eventpro/boxoffice/internal/verify"
 	"github.com/eventpro/boxoffice/sinks/clickhouse"
 )
@@ -35,6 +31,7 @@ type analytics struct {
 	t        *testing.T
 	database string
 	db       *sql.DB
+	loader   *clickhouse.Sink
 	stop     func() // the loader
 }
 
@@ -60,6 +57,7 @@ func (a *analytics) startLoader() {
 	if err != nil {
 		a.t.Fatal(err)
 	}
+	a.loader = s
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -136,30 +134,11 @@ func (a *analytics) holds() {
 // are records of two topics, and each table has batches of its own.
 func (a *analytics) awaitLoader() {
 	a.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(a.Brokers...))
-	if err != nil {
+	ctx, cancel := context.WithTimeout(a.t.Context(), time.Minute)
+	defer cancel()
+	if err := a.loader.CaughtUp(ctx); err != nil {
 		a.t.Fatal(err)
 	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
-	ends, err := topicreader.Ends(a.t.Context(), admin, topology.ClickHouseSink.Inputs...)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	a.Eventually("the loader has handled every record", func() error {
-		committed, err := topicreader.Committed(a.t.Context(), admin, topology.ClickHouseSink.Name)
-		if err != nil {
-			return err
-		}
-		for topic, partitions := range ends {
-			for partition, end := range partitions {
-				if at := committed[topic][partition]; at < end {
-					return fmt.Errorf("%s/%d: %d of %d", topic, partition, at, end)
-				}
-			}
-		}
-		return nil
-	})
 }
 
 // damage deletes, alters and invents rows by hand, once they are all there: a later

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/eventpro/boxoffice/internal/topicreader"
 	"github.com/eventpro/boxoffice/internal/topology"
 )
 
@@ -62,39 +62,29 @@ func (s *Sink) CaughtUp(ctx context.Context) error {
 // endOffsets are the last stable offsets of the input topics: where a reader of
 // committed records ends.
 func endOffsets(ctx context.Context, admin *kadm.Client) (map[partition]int64, error) {
-	var topics []string
-	for _, t := range topology.ClickHouseSink.Inputs {
-		topics = append(topics, t.Name)
-	}
-	listed, err := admin.ListCommittedOffsets(ctx, topics...)
-	if err == nil {
-		err = listed.Error()
-	}
+	listed, err := topicreader.Ends(ctx, admin, topology.ClickHouseSink.Inputs...)
 	if err != nil {
-		return nil, fmt.Errorf("listing the topics' ends: %w", err)
+		return nil, err
 	}
 	ends := map[partition]int64{}
-	listed.Each(func(o kadm.ListedOffset) { ends[partition{o.Topic, o.Partition}] = o.Offset })
+	for topic, partitions := range listed {
+		for id, end := range partitions {
+			ends[partition{topic, id}] = end
+		}
+	}
 	return ends, nil
 }
 
 // behind returns how many records a group lacks in each partition before it reaches
 // ends.
 func (s *Sink) behind(ctx context.Context, group string, ends map[partition]int64) (map[partition]int64, error) {
-	committed, err := s.admin.FetchOffsets(ctx, group)
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // unknown until the first member joins
-		return nil, fmt.Errorf("reading the offsets of %s: %w", group, err)
+	committed, err := topicreader.Committed(ctx, s.admin, group)
+	if err != nil {
+		return nil, err
 	}
 	behind := map[partition]int64{}
 	for p, end := range ends {
-		var at int64
-		if o, ok := committed.Lookup(p.topic, p.id); ok {
-			if o.Err != nil {
-				return nil, fmt.Errorf("reading the offset of %s in %s/%d: %w", group, p.topic, p.id, o.Err)
-			}
-			at = max(o.At, 0)
-		}
-		if at < end {
+		if at := committed[p.topic][p.id]; at < end {
 			behind[p] = end - at
 		}
 	}
