@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
@@ -244,6 +245,13 @@ func noRoomForLog(refused *atomic.Int64) errorfs.Toggle {
 	})}
 }
 
+// fillLogBlock has Pebble write its log: of what nobody waits for to be synced, it may
+// keep an unfinished block (32 KiB) until the next one begins.
+func fillLogBlock(t *testing.T, s *Store) {
+	t.Helper()
+	must(t, s.db.LogData(make([]byte, 64<<10), pebble.NoSync))
+}
+
 // The disk becomes full in the middle of the commits: from then on nothing of the
 // log of writes reaches it. Then the process or the machine dies, at some moment. What comes
 // back is the state of some offset, whatever share of the unsynced writes was kept.
@@ -269,6 +277,7 @@ func TestAFullDiskLosesOnlyTheTail(t *testing.T) {
 				break
 			}
 		}
+		died(t, func() { fillLogBlock(t, s) })
 		for refused.Load() == 0 { // the log is written in the background; go test's limit ends this
 			runtime.Gosched()
 		}
@@ -317,6 +326,7 @@ func TestAFullDiskIsTold(t *testing.T) {
 	full.On()
 	must(t, p.Set(tornKey(0), number(0)))
 	must(t, s.Commit(topic, func(int32) int64 { return 0 }))
+	died(t, func() { fillLogBlock(t, s) })
 	for !what.Load() { // the log is written in the background; go test's limit ends this
 		runtime.Gosched()
 	}
