@@ -87,7 +87,9 @@ func Open(dir string, o Options) (*Store, error) {
 
 // connect opens the database.
 func (s *Store) connect() error {
-	cache := pebble.NewCache(s.options.CacheBytes)
+	// Pebble takes its write buffers, the one being filled and the one being written
+	// out, from the cache: they would leave it no room.
+	cache := pebble.NewCache(s.options.CacheBytes + 2*int64(s.options.MemTableBytes))
 	defer cache.Unref()
 	po := &pebble.Options{
 		FS:                          s.options.FS,
