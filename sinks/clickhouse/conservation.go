@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	ch "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/eventpro/boxoffice/internal/topology"
@@ -36,9 +37,9 @@ var errLate = errors.New("the loader is behind")
 type books struct {
 	sink *Sink
 	db   *sql.DB
-	// next is the first minute that was not compared yet, again the one to be looked
-	// at once more.
-	next, again time.Time
+	// first is the first minute that was compared, next the first one that was not yet,
+	// again the one to be looked at once more.
+	first, next, again time.Time
 	// apart are the minutes that differ, by kind. They are looked at until they agree: a
 	// difference does not go away by growing old.
 	apart map[time.Time]map[string]int64
@@ -53,6 +54,9 @@ func newBooks(s *Sink, db *sql.DB) *books {
 // watchBooks compares until ctx ends.
 func (s *Sink) watchBooks(ctx context.Context, db *sql.DB) {
 	b := newBooks(s, db)
+	if !pause(ctx, s.cfg.ConservationInterval/2) { // not at the same moment as the rollups
+		return
+	}
 	tick := time.NewTicker(s.cfg.ConservationInterval)
 	defer tick.Stop()
 	for {
@@ -84,6 +88,9 @@ func (b *books) check(ctx context.Context, now time.Time) error {
 	if err := b.sink.loadedUpTo(ctx, to); err != nil {
 		return err
 	}
+	if err := b.begin(ctx, to); err != nil {
+		return err
+	}
 	for _, minute := range b.minutes(to) {
 		found, err := b.compare(ctx, minute)
 		if err != nil {
@@ -108,12 +115,49 @@ func (b *books) check(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// firstSign is the first moment of a period at which one of the tables that are
+// compared has anything, NULL when none has.
+const firstSign = `SELECT min(at) FROM
+(
+	SELECT minOrNull(time) AS at FROM events WHERE time >= {from:DateTime64(3)}
+	UNION ALL SELECT minOrNull(changed_at) FROM registrations WHERE changed_at >= {from:DateTime64(3)}
+	UNION ALL SELECT minOrNull(decided_at) FROM registrations WHERE decided_at >= {from:DateTime64(3)}
+	UNION ALL SELECT minOrNull(changed_at) FROM payments WHERE changed_at >= {from:DateTime64(3)}
+	UNION ALL SELECT minOrNull(captured_at) FROM payments WHERE captured_at >= {from:DateTime64(3)}
+	UNION ALL SELECT minOrNull(occurred_at) FROM movements WHERE occurred_at >= {from:DateTime64(3)}
+	UNION ALL SELECT minOrNull(request_time) + toIntervalSecond({decide_within:UInt32}) FROM registrations
+	          WHERE request_time >= {from:DateTime64(3)} - toIntervalSecond({decide_within:UInt32})
+)`
+
+// begin finds the first minute to compare. After a start that is the window's first in
+// which there is anything: a comparison costs as much for an empty minute as for a full
+// one, and thirty of them in a row are felt by a sale that has just begun.
+func (b *books) begin(ctx context.Context, to time.Time) error {
+	if !b.next.IsZero() {
+		return nil
+	}
+	start := to.Add(-b.sink.cfg.ConservationWindow)
+	var first sql.NullTime
+	err := b.db.QueryRowContext(ctx, firstSign,
+		ch.Named("from", queries.Time(start)), ch.Named("decide_within", fmt.Sprint(int64(b.sink.cfg.DecideWithin.Seconds()))),
+	).Scan(&first)
+	if err != nil {
+		return fmt.Errorf("looking for the first minute to compare: %w", err)
+	}
+	if b.next = to; first.Valid && first.Time.Before(to) {
+		b.next = first.Time.UTC().Truncate(time.Minute)
+	}
+	b.first, b.again = b.next, b.next
+	b.sink.metrics.booksChecked.Set(float64(b.next.Unix()))
+	return nil
+}
+
 // minutes are those to compare now: the ones that differed, oldest first, one of the
 // window that was fine, since rows may be lost later, and the ones that are new.
 func (b *books) minutes(to time.Time) []time.Time {
 	start := to.Add(-b.sink.cfg.ConservationWindow)
-	if b.next.IsZero() {
-		b.next, b.again = start, start
+	if start.Before(b.first) {
+		start = b.first
 	}
 	list := slices.SortedFunc(maps.Keys(b.apart), time.Time.Compare)
 	list = list[:min(len(list), minutesAtOnce)]

@@ -150,6 +150,30 @@ func TestLostRowsUnbalanceTheBooks(t *testing.T) {
 	}
 }
 
+// A loader starts where nothing has happened for as long as it looks back: no minute is
+// compared, and those that come are. When all that falls into that time is that an order
+// should have been decided, it is found.
+func TestQuietMinutesAreSkippedAtTheStart(t *testing.T) {
+	t.Parallel()
+	a := newAccounts(t, Config{})
+	caughtUp(t, a.sink)
+	quiet := newBooks(a.sink, a.books.db)
+	to := time.UnixMilli(noon).Add(time.Hour)
+	if err := quiet.begin(t.Context(), to); err != nil {
+		t.Fatal(err)
+	}
+	if list := quiet.minutes(to); len(list) != 0 {
+		t.Errorf("compares %v, where nothing has happened", list)
+	}
+	if list := quiet.minutes(to.Add(time.Minute)); len(list) != 1 || !list[0].Equal(to) {
+		t.Errorf("a minute later it compares %v", list)
+	}
+	a.exec("ALTER TABLE registrations UPDATE outcome = 'unspecified' WHERE outcome = 'sold_out'")
+	a.now = a.now.Add(time.Minute) // the window begins when the last record is over
+	a.check()
+	a.want(map[string]int64{"decisions": 1}, 0)
+}
+
 // A loader that is merely late raises nothing: ClickHouse takes no payments, so that
 // their journal is there without them. When it does again, the books agree.
 func TestALateLoaderIsNoDifference(t *testing.T) {

@@ -16,21 +16,16 @@ const refreshShare = 4
 // keepRollups refreshes the rollups until ctx ends, as long as this is the member
 // of the group that does.
 func (s *Sink) keepRollups(ctx context.Context, db *sql.DB) {
-	pause := s.cfg.RollupInterval
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
-		pause = s.cfg.RollupInterval
+	interval := s.cfg.RollupInterval
+	for pause(ctx, interval) {
+		interval = s.cfg.RollupInterval
 		if !s.keepsRollups() {
 			continue
 		}
 		began := time.Now()
 		asOf, err := RefreshRollups(ctx, db)
 		took := time.Since(began)
-		pause = max(pause, refreshShare*took)
+		interval = max(interval, refreshShare*took)
 		switch {
 		case errors.Is(err, ErrNoRollups):
 			s.log.Info("the rollups are not kept", "reason", err)
@@ -48,12 +43,10 @@ func (s *Sink) keepRollups(ctx context.Context, db *sql.DB) {
 // keepPaidOrders joins orders with their money until ctx ends, as long as this is the
 // member of the group that does.
 func (s *Sink) keepPaidOrders(ctx context.Context, db *sql.DB) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(s.cfg.RollupInterval):
-		}
+	if !pause(ctx, s.cfg.RollupInterval/4) { // not at the same moment as the rollups
+		return
+	}
+	for pause(ctx, s.cfg.RollupInterval) {
 		if !s.keepsRollups() {
 			continue
 		}
@@ -65,6 +58,16 @@ func (s *Sink) keepPaidOrders(ctx context.Context, db *sql.DB) {
 			s.metrics.paidOrdersFails.Inc()
 			s.log.Warn("joining orders with their money failed and will be repeated; reports of open items are slower until then", "error", err)
 		}
+	}
+}
+
+// pause waits and reports whether ctx is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

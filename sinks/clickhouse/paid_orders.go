@@ -42,12 +42,15 @@ type Restraint struct {
 	Notice time.Duration
 	// Calm is for how long nothing was written to a month that is joined at once.
 	Calm time.Duration
-	// Busy is how long the last join of any other month must be over.
-	Busy time.Duration
+	// Busy is how long the last join of any other month must be over, and BusyRows how
+	// many orders it must have: readers join fewer themselves within a second, while
+	// merging and joining them takes cores from the sale that fills the month.
+	Busy     time.Duration
+	BusyRows uint64
 }
 
 // defaultRestraint joins a month that is being loaded once an hour.
-var defaultRestraint = Restraint{Notice: time.Minute, Calm: 20 * time.Minute, Busy: time.Hour}
+var defaultRestraint = Restraint{Notice: time.Minute, Calm: 20 * time.Minute, Busy: time.Hour, BusyRows: 250_000}
 
 // RefreshPaidOrders joins the months whose orders readers have to join themselves, and
 // returns how many it joined. The open items are right with it and without; they are
@@ -119,7 +122,7 @@ type paidMonth struct {
 // due are the months that have to be joined, the newest first: it is asked for most.
 func (p *paidOrders) due(ctx context.Context) (due []paidMonth, err error) {
 	rows, err := p.db.QueryContext(ctx, fmt.Sprintf(`
-		SELECT toUInt32(partition) AS month, greatest(sumIf(rows, table = 'registrations'), sumIf(rows, table = 'payments'))
+		SELECT toUInt32(partition) AS month, greatest(sumIf(rows, table = 'registrations'), sumIf(rows, table = 'payments')) AS orders
 		FROM system.parts
 		LEFT JOIN
 		(
@@ -129,10 +132,10 @@ func (p *paidOrders) due(ctx context.Context) (due []paidMonth, err error) {
 		  AND toUInt32(partition) NOT IN (SELECT month FROM (%s))
 		GROUP BY month
 		HAVING any(made_at) <= now64(3) - %d
-			AND (max(modification_time) <= now() - %d OR any(made_at) <= now64(3) - %d)
+			AND (max(modification_time) <= now() - %d OR any(made_at) <= now64(3) - %d AND orders >= %d)
 		ORDER BY month DESC`,
 		queries.SnapshotTables(), queries.SnapshotsThatStand(),
-		int(p.restraint.Notice.Seconds()), int(p.restraint.Calm.Seconds()), int(p.restraint.Busy.Seconds())))
+		int(p.restraint.Notice.Seconds()), int(p.restraint.Calm.Seconds()), int(p.restraint.Busy.Seconds()), p.restraint.BusyRows))
 	if err != nil {
 		return nil, fmt.Errorf("looking for months whose orders have changed: %w", err)
 	}

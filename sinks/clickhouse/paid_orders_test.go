@@ -233,6 +233,9 @@ func TestMonthsAreJoinedWithRestraint(t *testing.T) {
 	if joined := refreshed(t, db, Restraint{Calm: time.Hour, Notice: time.Hour}); joined != 0 {
 		t.Errorf("joined %d months whose last snapshot is not used yet", joined)
 	}
+	if joined := refreshed(t, db, Restraint{Calm: time.Hour, BusyRows: 1_000_000}); joined != 0 {
+		t.Errorf("joined %d small months that are being loaded", joined)
+	}
 	if joined := refreshed(t, db, Restraint{Calm: time.Hour}); joined < 3 {
 		t.Errorf("joined %d months that were joined long ago", joined)
 	}
