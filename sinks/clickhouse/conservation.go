@@ -136,6 +136,8 @@ func (b *books) begin(ctx context.Context, to time.Time) error {
 	if !b.next.IsZero() {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, b.sink.cfg.InsertTimeout)
+	defer cancel()
 	start := to.Add(-b.sink.cfg.ConservationWindow)
 	var first sql.NullTime
 	err := b.db.QueryRowContext(ctx, firstSign,

@@ -43,8 +43,9 @@ type Restraint struct {
 	// Calm is for how long nothing was written to a month that is joined at once.
 	Calm time.Duration
 	// Busy is how long the last join of any other month must be over, and BusyRows how
-	// many orders it must have: readers join fewer themselves within a second, while
-	// merging and joining them takes cores from the sale that fills the month.
+	// many rows of orders or of payments it must have: readers join fewer themselves
+	// within a second, while merging and joining them takes cores from the sale that
+	// fills the month.
 	Busy     time.Duration
 	BusyRows uint64
 }
