@@ -136,19 +136,17 @@ func (b *Bulk) write(ctx context.Context, full *batch) error {
 }
 
 func (b *Bulk) insert(ctx context.Context, t *table, token string) error {
-	pause, deadline := 50*time.Millisecond, time.Now().Add(b.patience)
+	backoff, deadline := 50*time.Millisecond, time.Now().Add(b.patience)
 	for {
 		err := b.writer.insert(ctx, t, token)
 		if err == nil || ctx.Err() != nil || Gone(err) || time.Now().After(deadline) {
 			return err
 		}
 		b.log.Warn("an insert failed and is repeated", "table", t.name, "error", err)
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, backoff) {
 			return ctx.Err()
-		case <-time.After(pause):
 		}
-		pause = min(2*pause, 5*time.Second)
+		backoff = min(2*backoff, 5*time.Second)
 	}
 }
 

@@ -37,8 +37,8 @@ var errLate = errors.New("the loader is behind")
 type books struct {
 	sink *Sink
 	db   *sql.DB
-	// first is the first minute that was compared, next the first one that was not yet,
-	// again the one to be looked at once more.
+	// first is the first minute to compare, zero before it was looked for, next the first
+	// one that was not compared yet, again the one to be looked at once more.
 	first, next, again time.Time
 	// apart are the minutes that differ, by kind. They are looked at until they agree: a
 	// difference does not go away by growing old.
@@ -88,8 +88,10 @@ func (b *books) check(ctx context.Context, now time.Time) error {
 	if err := b.sink.loadedUpTo(ctx, to); err != nil {
 		return err
 	}
-	if err := b.begin(ctx, to); err != nil {
-		return err
+	if b.first.IsZero() {
+		if err := b.begin(ctx, to); err != nil {
+			return err
+		}
 	}
 	for _, minute := range b.minutes(to) {
 		found, err := b.compare(ctx, minute)
@@ -133,9 +135,6 @@ const firstSign = `SELECT min(at) FROM
 // which there is anything: a comparison costs as much for an empty minute as for a full
 // one, and thirty of them in a row are felt by a sale that has just begun.
 func (b *books) begin(ctx context.Context, to time.Time) error {
-	if !b.next.IsZero() {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, b.sink.cfg.InsertTimeout)
 	defer cancel()
 	start := to.Add(-b.sink.cfg.ConservationWindow)
@@ -149,7 +148,7 @@ func (b *books) begin(ctx context.Context, to time.Time) error {
 	if b.next = to; first.Valid && first.Time.Before(to) {
 		b.next = first.Time.UTC().Truncate(time.Minute)
 	}
-	b.first, b.again = b.next, b.next
+	b.first = b.next
 	b.sink.metrics.booksChecked.Set(float64(b.next.Unix()))
 	return nil
 }

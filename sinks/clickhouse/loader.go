@@ -327,7 +327,7 @@ func (s *Sink) report() {
 // persist repeats what ClickHouse must answer until it does or ctx ends, with
 // exponential pauses and full jitter.
 func (s *Sink) persist(ctx context.Context, what string, do func() error) error {
-	pause := s.cfg.BackoffMin
+	backoff := s.cfg.BackoffMin
 	for {
 		err := do()
 		if err == nil {
@@ -339,13 +339,11 @@ func (s *Sink) persist(ctx context.Context, what string, do func() error) error 
 		}
 		s.metrics.retries.Inc()
 		s.setFailing(fmt.Errorf("%s: %w", what, err))
-		s.log.Warn(what+" failed and will be repeated", "error", err, "pause_max", pause)
-		select {
-		case <-ctx.Done():
+		s.log.Warn(what+" failed and will be repeated", "error", err, "pause_max", backoff)
+		if !pause(ctx, backoff/2+rand.N(backoff/2+1)) {
 			return ctx.Err()
-		case <-time.After(pause/2 + rand.N(pause/2+1)):
 		}
-		pause = min(2*pause, s.cfg.BackoffMax)
+		backoff = min(2*backoff, s.cfg.BackoffMax)
 	}
 }
 

@@ -123,7 +123,7 @@ type paidMonth struct {
 // due are the months that have to be joined, the newest first: it is asked for most.
 func (p *paidOrders) due(ctx context.Context) (due []paidMonth, err error) {
 	rows, err := p.db.QueryContext(ctx, fmt.Sprintf(`
-		SELECT toUInt32(partition) AS month, greatest(sumIf(rows, table = 'registrations'), sumIf(rows, table = 'payments')) AS orders
+		SELECT toUInt32(partition) AS month, greatest(sumIf(rows, table = 'registrations'), sumIf(rows, table = 'payments')) AS most_rows
 		FROM system.parts
 		LEFT JOIN
 		(
@@ -133,7 +133,7 @@ func (p *paidOrders) due(ctx context.Context) (due []paidMonth, err error) {
 		  AND toUInt32(partition) NOT IN (SELECT month FROM (%s))
 		GROUP BY month
 		HAVING any(made_at) <= now64(3) - %d
-			AND (max(modification_time) <= now() - %d OR any(made_at) <= now64(3) - %d AND orders >= %d)
+			AND (max(modification_time) <= now() - %d OR any(made_at) <= now64(3) - %d AND most_rows >= %d)
 		ORDER BY month DESC`,
 		queries.SnapshotTables(), queries.SnapshotsThatStand(),
 		int(p.restraint.Notice.Seconds()), int(p.restraint.Calm.Seconds()), int(p.restraint.Busy.Seconds()), p.restraint.BusyRows))
