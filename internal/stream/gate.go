@@ -6,79 +6,63 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lovoo/goka"
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/eventpro/boxoffice/internal/stream/storage"
 )
 
-// gate says whether a view may be read. Goka's view reports "running" again
-// at once when it reconnects, however far behind it is then; so each time it
-// comes to run, the gate stays shut until the view has applied what the log
-// held at that moment.
+// gate says whether a view may be read during one run of a Goka view, and once it
+// is open it stays so: a Goka view that loses a partition ends.
+//
+// It does not go by the state that Goka's view reports. That is "running" when all
+// partitions are recovered, however long ago the first of them was, then
+// "connecting" while it begins to follow them, and "running" again. The gate opens
+// when the view has applied what the log held when its last partition was recovered.
 type gate struct {
-	passed atomic.Bool // open until the state changes
+	recovering atomic.Int32  // partitions
+	recovered  chan struct{} // closed when there is none left
 
-	mu    sync.Mutex
-	goals []int64 // by partition: log ends to reach; nil: not known yet
+	passed atomic.Bool
+	mu     sync.Mutex
+	goals  []int64 // by partition: log ends to reach; nil: not known yet
 }
 
-// observe follows the view's state until ctx ends. Goka blocks when nobody
-// drains the observer.
-func (g *gate) observe(ctx context.Context, st *viewState, v *View) {
-	start := time.Now()
-	observer := st.view.ObserveStateChanges()
-	defer observer.Stop()
-	// Goals are listed apart from the draining, for the newest state only.
-	running := make(chan bool, 1)
-	var lister sync.WaitGroup
-	defer lister.Wait()
-	defer close(running)
-	lister.Go(func() {
-		for on := range running {
-			if on {
-				g.list(ctx, st, v)
-			}
-		}
-	})
-	recovered := false
-	for {
-		select {
-		case state, ok := <-observer.C():
-			if !ok {
-				return
-			}
-			on := state == goka.State(goka.ViewStateRunning)
-			if on && !recovered {
-				recovered = true
-				v.metrics.recovery.Set(time.Since(start).Seconds())
-			}
-			g.shut()
-			select { // replace what the lister has not taken
-			case <-running:
-			default:
-			}
-			running <- on
-		case <-ctx.Done():
-			return
-		}
+func newGate(partitions int) *gate {
+	g := &gate{recovered: make(chan struct{})}
+	g.recovering.Store(int32(partitions))
+	return g
+}
+
+// gated is a partition's storage that tells the gate when it is recovered.
+type gated struct {
+	*storage.Partition
+	gate *gate
+}
+
+// MarkRecovered implements Goka's Storage. Goka calls it once in a run.
+func (p gated) MarkRecovered() error {
+	err := p.Partition.MarkRecovered()
+	if err == nil && p.gate.recovering.Add(-1) == 0 {
+		close(p.gate.recovered)
 	}
+	return err
 }
 
-func (g *gate) shut() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.passed.Store(false)
-	g.goals = nil
-}
-
-// list asks for the log's ends until it gets them.
+// list asks for the log's ends when all partitions are recovered, until it gets
+// them or ctx ends.
 func (g *gate) list(ctx context.Context, st *viewState, v *View) {
+	start := time.Now()
+	select {
+	case <-g.recovered:
+	case <-ctx.Done():
+		return
+	}
+	v.metrics.recovery.Set(time.Since(start).Seconds())
 	pause := backoff{min: v.cfg.RestartBackoffMin, max: v.cfg.RestartBackoffMax}
 	for {
 		ends, err := st.tm.adm.ListEndOffsets(ctx, v.table.Name)
 		if err == nil && ends.Error() == nil {
-			g.set(st, ends, v.table.Name)
+			g.set(ends, v.table.Name, len(st.partitions))
 			return
 		}
 		if !pause.wait(ctx) {
@@ -87,13 +71,10 @@ func (g *gate) list(ctx context.Context, st *viewState, v *View) {
 	}
 }
 
-func (g *gate) set(st *viewState, ends kadm.ListedOffsets, topic string) {
-	if st.view.CurrentState() != goka.ViewStateRunning {
-		return // it changed meanwhile, and will be asked again
-	}
+func (g *gate) set(ends kadm.ListedOffsets, topic string, partitions int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.goals = make([]int64, len(st.partitions))
+	g.goals = make([]int64, partitions)
 	for i := range g.goals {
 		end, _ := ends.Lookup(topic, int32(i))
 		g.goals[i] = end.Offset

@@ -69,7 +69,7 @@ type viewState struct {
 	view   *goka.View
 	reader *reader
 	tm     topicManager
-	gate   gate
+	gate   *gate
 
 	mu         sync.RWMutex
 	partitions []*storage.Partition
@@ -135,6 +135,7 @@ func (v *View) once(ctx context.Context) error {
 		return err
 	}
 	st.partitions = make([]*storage.Partition, len(numbers))
+	st.gate = newGate(len(numbers))
 	st.view, err = goka.NewView(v.cfg.Brokers, goka.Table(v.table.Name), tableCodec{v.table.New},
 		goka.WithViewLogger(gokaLog{v.cfg.Logger}),
 		goka.WithViewHasher(NewHash),
@@ -152,7 +153,7 @@ func (v *View) once(ctx context.Context) error {
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer cancel()
-	background.Go(func() { st.gate.observe(ctx, st, v) })
+	background.Go(func() { st.gate.list(ctx, st, v) })
 	background.Go(func() { v.measure(ctx, st) })
 	v.state.Store(st)
 	defer v.state.Store(nil)
@@ -167,7 +168,7 @@ func (v *View) open(st *viewState, topic string, partition int32) (gokastorage.S
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.partitions[partition] = p
-	return p, nil
+	return gated{p, st.gate}, nil
 }
 
 // update is Goka's callback for each record of the table.
@@ -183,8 +184,8 @@ func (v *View) update(ctx goka.UpdateContext, s gokastorage.Storage, key string,
 	return nil
 }
 
-// Ready reports whether the view has caught up, at first and after each
-// reconnect.
+// Ready reports whether the view has caught up since it started, or started again
+// after a failure.
 func (v *View) Ready() bool {
 	st := v.state.Load()
 	return st != nil && st.gate.open(st)

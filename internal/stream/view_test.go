@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -77,6 +78,39 @@ func TestViewServesAndWakes(t *testing.T) {
 	}
 	if m, err := again.Get("nobody"); m != nil || err != nil {
 		t.Fatalf("unknown key: %v, %v", m, err)
+	}
+}
+
+// A view that is ready stays so while Goka turns from recovering its table to
+// following it: who was told that it is ready gets answers.
+func TestViewStaysReady(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for k := range 10 {
+		b.write(record(table.Name, key(k), 1))
+	}
+	cfg := b.config("v")
+	for n := int64(2); n <= 10; n++ {
+		v, stop := b.view(cfg)
+		for !v.Ready() && b.ctx.Err() == nil { // without a pause: the turn takes no time
+			runtime.Gosched()
+		}
+		written := make(chan struct{})
+		go func() {
+			defer close(written)
+			b.write(record(table.Name, key(0), n))
+		}()
+		for follows := false; !follows; runtime.Gosched() {
+			m, err := v.Get(key(0))
+			if err != nil {
+				t.Fatalf("start %d: a ready view answers: %v", n, err)
+			}
+			follows = value(m) == n
+		}
+		<-written
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
