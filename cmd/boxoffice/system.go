@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/eventpro/boxoffice/internal/embedded/child"
 	"github.com/eventpro/boxoffice/internal/embedded/clickhouse"
 	"github.com/eventpro/boxoffice/internal/embedded/datadir"
+	"github.com/eventpro/boxoffice/internal/embedded/kafka"
 	"github.com/eventpro/boxoffice/internal/embedded/supervise"
 	"github.com/eventpro/boxoffice/internal/stream"
 	"github.com/eventpro/boxoffice/internal/topology"
@@ -190,7 +192,24 @@ func (s *system) ensureTopics(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	return stream.Ensure(ctx, client, topology.Topics(), topology.EmbeddedPartitions, 3)
+	partitions, err := partitionsOf(ctx, client)
+	if err != nil {
+		return err
+	}
+	return stream.Ensure(ctx, client, topology.Topics(), partitions, kafka.NumBrokers)
+}
+
+// partitionsOf returns how many partitions the topics of a data directory have. It
+// keeps the count that it began with, whatever a new one begins with today.
+func partitionsOf(ctx context.Context, client *kgo.Client) (int, error) {
+	there, err := kadm.NewClient(client).ListTopics(ctx, topology.RegistrationCommands.Name)
+	if err != nil {
+		return 0, fmt.Errorf("listing topics: %w", err)
+	}
+	if n := len(there[topology.RegistrationCommands.Name].Partitions); n > 0 {
+		return n, nil
+	}
+	return topology.EmbeddedPartitions, nil
 }
 
 // streamConfig is the runtime's configuration for a role of this process.
@@ -216,7 +235,8 @@ const (
 	heapLimitBytes   = 1 << 30 // soft: the collector works harder above it
 )
 
-// quietWait bounds the transactions of each group to fifty a second. Small ones cost
+// quietWait bounds the transactions of each group, and the bursts of the front door and
+// the gateway, to fifty a second. Small ones cost
 // the embedded broker and the groups most of what they do: on nearly full cores a wait
 // of 20 ms instead of 10 takes a third off the 99th percentile, and adds a tenth to the
 // median; on idle ones it adds some ten milliseconds for each step of an order.

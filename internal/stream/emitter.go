@@ -22,7 +22,10 @@ const deliveryTimeout = 10 * time.Second
 
 // Emitter produces from outside of transactions: idempotent, acknowledged by
 // all in-sync replicas, partitioned like everything else.
-type Emitter struct{ cl *kgo.Client }
+type Emitter struct {
+	cl  *kgo.Client
+	out outbox
+}
 
 // NewEmitter makes an emitter. It connects when it is first used.
 func NewEmitter(cfg Config) (*Emitter, error) {
@@ -40,7 +43,7 @@ func NewEmitter(cfg Config) (*Emitter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka client: %w", err)
 	}
-	return &Emitter{cl: cl}, nil
+	return &Emitter{cl: cl, out: outbox{cl: cl, every: cfg.QuietWait}}, nil
 }
 
 // Emit writes one record and returns its position once all in-sync replicas
@@ -75,7 +78,7 @@ func (e *Emitter) emit(ctx context.Context, topic topology.Topic, key string, va
 		return
 	}
 	r := &kgo.Record{Topic: topic.Name, Key: []byte(key), Value: data, Headers: headers}
-	e.cl.TryProduce(ctx, r, func(r *kgo.Record, err error) {
+	e.out.produce(ctx, r, func(r *kgo.Record, err error) {
 		switch {
 		case errors.Is(err, kgo.ErrMaxBuffered):
 			done(Position{}, ErrFull)
@@ -88,12 +91,13 @@ func (e *Emitter) emit(ctx context.Context, topic topology.Topic, key string, va
 }
 
 // Buffered returns how many records wait for their acknowledgement.
-func (e *Emitter) Buffered() int64 { return e.cl.BufferedProduceRecords() }
+func (e *Emitter) Buffered() int64 { return e.out.size() + e.cl.BufferedProduceRecords() }
 
 // Close waits until everything that was accepted is acknowledged, or until ctx
 // ends, and disconnects.
 func (e *Emitter) Close(ctx context.Context) error {
 	defer e.cl.Close()
+	e.out.flush()
 	if err := e.cl.Flush(ctx); err != nil {
 		return fmt.Errorf("%d records were not acknowledged: %w", e.cl.BufferedProduceRecords(), err)
 	}

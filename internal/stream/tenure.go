@@ -237,7 +237,7 @@ func (t *tenure) publish(records []*kgo.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	return t.r.cl.ProduceSync(t.ctx, records...).FirstErr()
+	return t.r.out.produceAll(t.ctx, records...)
 }
 
 // handleBatch works on a batch until it is finished, or the tenure ends.

@@ -1,0 +1,122 @@
+package stream
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// produceRequests counts what producers ask of the brokers.
+func (b *bench) produceRequests() *atomic.Int64 {
+	b.t.Helper()
+	n := new(atomic.Int64)
+	b.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		b.cluster.KeepControl()
+		n.Add(1)
+		return nil, nil, false
+	})
+	return n
+}
+
+// A record that comes alone is written at once; those that come soon after it travel
+// together, in their order.
+func TestRecordsThatComeSoonTravelTogether(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	requests := b.produceRequests()
+	cfg := b.config("e")
+	cfg.QuietWait = time.Hour
+	e, err := NewEmitter(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Emit(b.ctx, numbers, key(0), wrapperspb.Int64(0)); err != nil {
+		t.Fatal(err)
+	}
+	const soon = 100
+	answers := make(chan error, soon)
+	for i := int64(1); i <= soon; i++ {
+		e.EmitAsync(numbers, key(0), wrapperspb.Int64(i), func(_ Position, err error) { answers <- err })
+	}
+	if n := e.Buffered(); n != soon || requests.Load() != 1 {
+		t.Errorf("%d wait and %d requests were made, want %d and 1", n, requests.Load(), soon)
+	}
+	if err := e.Close(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	for range soon {
+		if err := <-answers; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := requests.Load(); n > 3 {
+		t.Errorf("%d records took %d requests", soon+1, n)
+	}
+	for i, r := range b.read(numbers.Name) {
+		v := new(wrapperspb.Int64Value)
+		if err := proto.Unmarshal(r.Value, v); err != nil || v.Value != int64(i) {
+			t.Fatalf("record %d holds %d, %v", i, v.Value, err)
+		}
+	}
+}
+
+// Many records do not wait for the time of the next burst: they are one.
+func TestManyRecordsDoNotWait(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	cfg := b.config("e")
+	cfg.QuietWait = time.Hour
+	e, err := NewEmitter(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := make(chan error, 3*burstRecordsMax)
+	for range 2*burstRecordsMax + 1 { // the first goes alone
+		e.EmitAsync(numbers, key(0), wrapperspb.Int64(1), func(_ Position, err error) { answers <- err })
+	}
+	for range 2*burstRecordsMax + 1 {
+		if err := <-answers; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// BenchmarkEmitter writes single records at 1,000 a second. A request is what the
+// QuietWait saves.
+func BenchmarkEmitter(b *testing.B) {
+	for _, wait := range []time.Duration{-1, 5 * time.Millisecond, 20 * time.Millisecond} {
+		b.Run(wait.String(), func(b *testing.B) {
+			bench := newBench(b)
+			requests := bench.produceRequests()
+			cfg := bench.config("e")
+			cfg.QuietWait = wait
+			e, err := NewEmitter(cfg)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ResetTimer()
+			start, cpu := time.Now(), cpuTime()
+			for i := range b.N {
+				time.Sleep(time.Until(start.Add(time.Duration(i) * time.Millisecond)))
+				e.EmitAsync(numbers, key(i), wrapperspb.Int64(1), func(_ Position, err error) {
+					if err != nil {
+						b.Error(err)
+					}
+				})
+			}
+			if err := e.Close(bench.ctx); err != nil {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+			b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-us/record") // of all: load, emitter, brokers
+			b.ReportMetric(float64(requests.Load())/float64(b.N), "requests/record")
+		})
+	}
+}
