@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/eventpro/boxoffice/internal/pause"
 )
 
 // effect is what a fault is known to have done.
@@ -241,7 +243,7 @@ func (c *controller) paused(ctx context.Context, r *Role, span time.Duration) (e
 	if err := await(ctx, min(span, c.cfg.EffectPatience), func() error { return stopped(pid) }); err != nil {
 		return effect{}, err
 	}
-	if !sleep(ctx, span) {
+	if !pause.For(ctx, span) {
 		return effect{}, ctx.Err()
 	}
 	evidence := fmt.Sprintf("pid %d stopped", pid)
@@ -337,7 +339,7 @@ func (c *controller) skewed(ctx context.Context, r *Role, ahead, span time.Durat
 	if (shown - ahead).Abs() > time.Second {
 		return effect{}, fmt.Errorf("the clock of %s is %v ahead and should be %v", r.Name, shown, ahead)
 	}
-	if !sleep(ctx, span) {
+	if !pause.For(ctx, span) {
 		return effect{}, ctx.Err()
 	}
 	r.Process.SetArgs()

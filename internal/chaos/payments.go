@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eventpro/boxoffice/internal/pause"
 	"github.com/eventpro/boxoffice/internal/provider"
 	"github.com/eventpro/boxoffice/internal/topology"
 )
@@ -47,7 +48,7 @@ func (c *controller) misbehaved(ctx context.Context, how Kind, span time.Duratio
 		defer cancel()
 		_, _ = c.behaviour(again, &usual)
 	}()
-	sleep(ctx, min(span, c.cfg.EffectPatience))
+	pause.For(ctx, min(span, c.cfg.EffectPatience))
 	unknown := int64(0)
 	err = await(ctx, c.cfg.EffectPatience, func() error {
 		now, err := c.unknownCalls(ctx)

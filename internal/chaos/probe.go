@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/eventpro/boxoffice/client"
+	"github.com/eventpro/boxoffice/internal/pause"
 )
 
 // prober orders one ticket now and then, from an event of its own, and sees in
@@ -69,7 +70,7 @@ func (p *prober) order(ctx context.Context) error {
 		if err == nil && r.Decided() {
 			return nil
 		}
-		if !sleep(ctx, look) {
+		if !pause.For(ctx, look) {
 			return ctx.Err()
 		}
 	}

@@ -34,18 +34,6 @@ func await(ctx context.Context, patience time.Duration, done func() error) error
 	}
 }
 
-// sleep waits; false when ctx ends before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // pid is the role's process, 0 when none runs.
 func (r *Role) pid() int { return r.Process.State().PID }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/eventpro/boxoffice/internal/pause"
 	"github.com/eventpro/boxoffice/internal/topology"
 	"github.com/eventpro/boxoffice/internal/verify"
 	"github.com/eventpro/boxoffice/sinks/clickhouse"
@@ -145,7 +146,7 @@ func (c *controller) usualLag(ctx context.Context) (map[string]int64, error) {
 	quiet := map[string]int64{}
 	var failed error // of the last look; the brokers have no time for one now and then
 	for began := time.Now(); time.Since(began) < c.cfg.Warmup; {
-		if !sleep(ctx, gateInterval) {
+		if !pause.For(ctx, gateInterval) {
 			return nil, ctx.Err()
 		}
 		if time.Since(began) < c.cfg.Warmup/2 {
@@ -181,7 +182,7 @@ func (c *controller) rounds(ctx context.Context, schedule []Fault, g *gate) erro
 		if err != nil {
 			return err
 		}
-		if !sleep(ctx, c.cfg.Pause) {
+		if !pause.For(ctx, c.cfg.Pause) {
 			return ctx.Err()
 		}
 	}
@@ -291,7 +292,7 @@ func (c *controller) awaitStill(ctx context.Context, deadline time.Time) error {
 		if err != nil || ends != last { // what is not known is not still
 			last, since = ends, time.Now()
 		}
-		if !sleep(ctx, gateInterval) {
+		if !pause.For(ctx, gateInterval) {
 			return ctx.Err()
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/eventpro/boxoffice/internal/load"
+	"github.com/eventpro/boxoffice/internal/pause"
 )
 
 // saleSpan is how long one sale lasts; then its event is sold out and the next
@@ -126,7 +127,7 @@ func (s *sales) insist(ctx context.Context, cfg load.Config, progress func(load.
 			return result, err
 		}
 		s.config.Logger.Warn("a sale could not begin and is begun again", "sale", cfg.Run, "error", err)
-		if !sleep(ctx, time.Second) {
+		if !pause.For(ctx, time.Second) {
 			return result, err
 		}
 	}

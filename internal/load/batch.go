@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/eventpro/boxoffice/internal/pause"
 )
 
 // due is a request that is to be sent, and until when it is tried.
@@ -48,7 +50,7 @@ func (r *run) sendInBatches(ctx context.Context) {
 			}
 			left = nil
 		}
-		if batch = left; len(batch) > 0 && !sleep(ctx, retryPauseMax/2) {
+		if batch = left; len(batch) > 0 && !pause.For(ctx, retryPauseMax/2) {
 			return
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/eventpro/boxoffice/internal/pause"
 )
 
 const (
@@ -116,13 +118,13 @@ func (d *door) insist(ctx context.Context, path, key string, contentType []strin
 	deadline := time.Now().Add(d.retryFor)
 	for attempt := 0; ; attempt++ {
 		status, header, err := d.post(ctx, path, key, contentType, buf)
-		var pause time.Duration
+		var rest time.Duration
 		switch {
 		case ctx.Err() != nil:
 			return 0, ctx.Err()
 		case err != nil:
 			d.unanswered.Add(1)
-			pause = backoff(attempt)
+			rest = backoff(attempt)
 		case status < http.StatusMultipleChoices:
 			return status, nil
 		default:
@@ -130,12 +132,12 @@ func (d *door) insist(ctx context.Context, path, key string, contentType []strin
 			if !passing(refusal) {
 				return status, refusal
 			}
-			err, pause = refusal, max(retryAfter(header), backoff(attempt))
+			err, rest = refusal, max(retryAfter(header), backoff(attempt))
 		}
-		if time.Now().Add(pause).After(deadline) {
+		if time.Now().Add(rest).After(deadline) {
 			return 0, fmt.Errorf("%w within %v: %w", errNoAnswer, d.retryFor, err)
 		}
-		if !sleep(ctx, pause) {
+		if !pause.For(ctx, rest) {
 			return 0, ctx.Err()
 		}
 	}
@@ -171,17 +173,6 @@ func retryAfter(h http.Header) time.Duration {
 func backoff(attempt int) time.Duration {
 	pause := min(retryPauseMin<<min(attempt, 10), retryPauseMax)
 	return pause/2 + rand.N(pause)
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // errNoAnswer is a door that neither accepts nor refuses.
@@ -227,7 +218,7 @@ func (d *door) createEvent(ctx context.Context, plan *Plan, now time.Time) (uuid
 		if time.Now().After(deadline) {
 			return uuid.UUID{}, fmt.Errorf("event %s was accepted and is not on sale after %v: is the catalog running?", id, d.retryFor)
 		}
-		if !sleep(ctx, retryPauseMin) {
+		if !pause.For(ctx, retryPauseMin) {
 			return uuid.UUID{}, ctx.Err()
 		}
 	}

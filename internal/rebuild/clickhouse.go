@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/eventpro/boxoffice/internal/pause"
 	"github.com/eventpro/boxoffice/internal/topicreader"
 	"github.com/eventpro/boxoffice/internal/topology"
 	"github.com/eventpro/boxoffice/sinks/clickhouse"
@@ -307,10 +308,8 @@ func (d *database) awaitLoader(ctx context.Context) (topicreader.Offsets, error)
 			d.o.Logger.Warn("the loader stands still; what it has not loaded is not compared", "records", behind)
 			return cut, nil
 		}
-		select {
-		case <-ctx.Done():
+		if !pause.For(ctx, lookPause) {
 			return nil, ctx.Err()
-		case <-time.After(lookPause):
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/eventpro/boxoffice/internal/pause"
 	"github.com/eventpro/boxoffice/internal/stream"
 	"github.com/eventpro/boxoffice/internal/stream/storage"
 	"github.com/eventpro/boxoffice/internal/topicreader"
@@ -200,10 +201,8 @@ func (t *table) compare(ctx context.Context) error {
 		if len(t.suspects) == 0 {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if !pause.For(ctx, lookPause) {
 			return ctx.Err()
-		case <-time.After(lookPause):
 		}
 		if err := t.look(ctx); err != nil {
 			return err

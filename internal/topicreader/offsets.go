@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/eventpro/boxoffice/internal/pause"
 	"github.com/eventpro/boxoffice/internal/topology"
 )
 
@@ -61,10 +62,8 @@ func list(ctx context.Context, ask func(context.Context, ...string) (kadm.Listed
 		if !kerr.IsRetriable(err) || time.Since(began) > leaderPatience {
 			return nil, err
 		}
-		select {
-		case <-ctx.Done():
+		if !pause.For(ctx, leaderPause) {
 			return nil, ctx.Err()
-		case <-time.After(leaderPause):
 		}
 	}
 }

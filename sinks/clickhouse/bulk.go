@@ -12,6 +12,8 @@ import (
 	ch "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/eventpro/boxoffice/internal/pause"
 )
 
 // Tables lists the tables that are loaded, in the order in which a batch is
@@ -143,7 +145,7 @@ func (b *Bulk) insert(ctx context.Context, t *table, token string) error {
 			return err
 		}
 		b.log.Warn("an insert failed and is repeated", "table", t.name, "error", err)
-		if !pause(ctx, backoff) {
+		if !pause.For(ctx, backoff) {
 			return ctx.Err()
 		}
 		backoff = min(2*backoff, 5*time.Second)

@@ -12,6 +12,7 @@ import (
 	ch "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/eventpro/boxoffice/internal/pause"
 	"github.com/eventpro/boxoffice/internal/topology"
 	"github.com/eventpro/boxoffice/sinks/clickhouse/queries"
 )
@@ -54,7 +55,7 @@ func newBooks(s *Sink, db *sql.DB) *books {
 // watchBooks compares until ctx ends.
 func (s *Sink) watchBooks(ctx context.Context, db *sql.DB) {
 	b := newBooks(s, db)
-	if !pause(ctx, s.cfg.ConservationInterval/2) { // not at the same moment as the rollups
+	if !pause.For(ctx, s.cfg.ConservationInterval/2) { // not at the same moment as the rollups
 		return
 	}
 	tick := time.NewTicker(s.cfg.ConservationInterval)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/eventpro/boxoffice/internal/pause"
 	"github.com/eventpro/boxoffice/internal/topology"
 )
 
@@ -17,7 +18,7 @@ const refreshShare = 4
 // of the group that does.
 func (s *Sink) keepRollups(ctx context.Context, db *sql.DB) {
 	interval := s.cfg.RollupInterval
-	for pause(ctx, interval) {
+	for pause.For(ctx, interval) {
 		interval = s.cfg.RollupInterval
 		if !s.keepsRollups() {
 			continue
@@ -43,10 +44,10 @@ func (s *Sink) keepRollups(ctx context.Context, db *sql.DB) {
 // keepPaidOrders joins orders with their money until ctx ends, as long as this is the
 // member of the group that does.
 func (s *Sink) keepPaidOrders(ctx context.Context, db *sql.DB) {
-	if !pause(ctx, s.cfg.RollupInterval/4) { // not at the same moment as the rollups
+	if !pause.For(ctx, s.cfg.RollupInterval/4) { // not at the same moment as the rollups
 		return
 	}
-	for pause(ctx, s.cfg.RollupInterval) {
+	for pause.For(ctx, s.cfg.RollupInterval) {
 		if !s.keepsRollups() {
 			continue
 		}
@@ -58,16 +59,6 @@ func (s *Sink) keepPaidOrders(ctx context.Context, db *sql.DB) {
 			s.metrics.paidOrdersFails.Inc()
 			s.log.Warn("joining orders with their money failed and will be repeated; reports of open items are slower until then", "error", err)
 		}
-	}
-}
-
-// pause waits and reports whether ctx is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/eventpro/boxoffice/internal/pause"
 	"github.com/eventpro/boxoffice/internal/topology"
 )
 
@@ -340,7 +341,7 @@ func (s *Sink) persist(ctx context.Context, what string, do func() error) error 
 		s.metrics.retries.Inc()
 		s.setFailing(fmt.Errorf("%s: %w", what, err))
 		s.log.Warn(what+" failed and will be repeated", "error", err, "pause_max", backoff)
-		if !pause(ctx, backoff/2+rand.N(backoff/2+1)) {
+		if !pause.For(ctx, backoff/2+rand.N(backoff/2+1)) {
 			return ctx.Err()
 		}
 		backoff = min(2*backoff, s.cfg.BackoffMax)

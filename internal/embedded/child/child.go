@@ -25,6 +25,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/eventpro/boxoffice/internal/pause"
 )
 
 // Spec says what to run. Name and Logger are required.
@@ -123,7 +125,7 @@ func (c *Child) Run(ctx context.Context, ready func(bool)) error {
 
 func (c *Child) keepRunning(ctx context.Context, ready func(bool)) error {
 	everReady := false
-	pause := c.spec.BackoffMin
+	backoff := c.spec.BackoffMin
 	for {
 		if !c.released(ctx) {
 			return nil
@@ -138,16 +140,14 @@ func (c *Child) keepRunning(ctx context.Context, ready func(bool)) error {
 			return fmt.Errorf("%s ended before it was ready (%w)%s", c.spec.Name, err, words)
 		}
 		if time.Since(started) > c.spec.BackoffMax || c.endedHeld() {
-			pause = c.spec.BackoffMin
+			backoff = c.spec.BackoffMin
 		}
-		wait := jitter(pause)
+		wait := jitter(backoff)
 		c.spec.Logger.Warn("role ended and is started again", "role", c.spec.Name, "error", err, "in", wait.Round(time.Millisecond))
-		select {
-		case <-ctx.Done():
+		if !pause.For(ctx, wait) {
 			return nil
-		case <-time.After(wait):
 		}
-		pause = min(2*pause, c.spec.BackoffMax)
+		backoff = min(2*backoff, c.spec.BackoffMax)
 		c.update(func(s *State) { s.Restarts++ })
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/thejerf/suture/v4"
+
+	"github.com/eventpro/boxoffice/internal/pause"
 )
 
 // Service is something that runs until its context ends.
@@ -225,7 +227,7 @@ func (r *runner) Serve(ctx context.Context) error {
 	if err == nil {
 		err = errors.New("it ended by itself")
 	}
-	pause, everReady := r.failed(err, time.Since(started))
+	rest, everReady := r.failed(err, time.Since(started))
 	var fatal *fatalError
 	if errors.As(err, &fatal) {
 		select {
@@ -237,13 +239,11 @@ func (r *runner) Serve(ctx context.Context) error {
 		r.gaveUp <- err
 		return suture.ErrDoNotRestart
 	}
-	r.options.Logger.Warn("service ended and is started again", "service", r.service.Name, "error", err, "in", pause.Round(time.Millisecond))
-	select {
-	case <-ctx.Done():
+	r.options.Logger.Warn("service ended and is started again", "service", r.service.Name, "error", err, "in", rest.Round(time.Millisecond))
+	if !pause.For(ctx, rest) {
 		return suture.ErrDoNotRestart
-	case <-time.After(pause):
-		return err
 	}
+	return err
 }
 
 // runOnce turns a panic into an error, so that it is counted and paused after
