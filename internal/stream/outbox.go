@@ -45,12 +45,14 @@ func (o *outbox) produce(ctx context.Context, r *kgo.Record, promise func(*kgo.R
 	}
 }
 
-// produceAll waits until Kafka has the records, and returns the first error.
-func (o *outbox) produceAll(ctx context.Context, records ...*kgo.Record) error {
+// produceAll waits until Kafka has the records, and returns the first error. They
+// wait for company only until open ends, which must be no later than ctx.
+func (o *outbox) produceAll(ctx, open context.Context, records ...*kgo.Record) error {
 	errs := make(chan error, len(records))
 	for _, r := range records {
 		o.produce(ctx, r, func(_ *kgo.Record, err error) { errs <- err })
 	}
+	defer context.AfterFunc(open, o.flush)()
 	var first error
 	for range records {
 		if err := <-errs; first == nil {

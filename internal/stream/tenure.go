@@ -136,7 +136,8 @@ func (t *tenure) handle(it *item) {
 		}
 		records, dead, err := t.attempt(it)
 		if err == nil {
-			err = t.publish(records)
+			// Records wait for company, and for Kafka: that holds no worker.
+			t.lanes.idle(func() { err = t.publish(records) })
 		}
 		if err == nil {
 			it.prefix.Finish(it.entry, dead)
@@ -237,7 +238,7 @@ func (t *tenure) publish(records []*kgo.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	return t.r.out.produceAll(t.ctx, records...)
+	return t.r.out.produceAll(t.ctx, t.open, records...)
 }
 
 // handleBatch works on a batch until it is finished, or the tenure ends.
