@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -192,7 +193,7 @@ func (s *system) ensureTopics(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	partitions, err := partitionsOf(ctx, client)
+	partitions, err := partitionsOf(ctx, client, topology.Topics())
 	if err != nil {
 		return err
 	}
@@ -200,14 +201,24 @@ func (s *system) ensureTopics(ctx context.Context) error {
 }
 
 // partitionsOf returns how many partitions the topics of a data directory have. It
-// keeps the count that it began with, whatever a new one begins with today.
-func partitionsOf(ctx context.Context, client *kgo.Client) (int, error) {
-	there, err := kadm.NewClient(client).ListTopics(ctx, topology.RegistrationCommands.Name)
+// keeps the count that it began with, whatever a new one begins with today, and even
+// if its first start did not get to all topics.
+func partitionsOf(ctx context.Context, client *kgo.Client, topics []topology.Topic) (int, error) {
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = t.Name
+	}
+	there, err := kadm.NewClient(client).ListTopics(ctx, names...)
 	if err != nil {
 		return 0, fmt.Errorf("listing topics: %w", err)
 	}
-	if n := len(there[topology.RegistrationCommands.Name].Partitions); n > 0 {
-		return n, nil
+	for _, name := range names {
+		switch topic := there[name]; {
+		case topic.Err == nil && len(topic.Partitions) > 0:
+			return len(topic.Partitions), nil
+		case topic.Err != nil && !errors.Is(topic.Err, kerr.UnknownTopicOrPartition):
+			return 0, fmt.Errorf("topic %s: %w", name, topic.Err)
+		}
 	}
 	return topology.EmbeddedPartitions, nil
 }
@@ -235,8 +246,8 @@ const (
 	heapLimitBytes   = 1 << 30 // soft: the collector works harder above it
 )
 
-// quietWait bounds the transactions of each group, and the bursts of the front door and
-// the gateway, to fifty a second. Small ones cost
+// quietWait bounds the transactions of each group, and the bursts of the front door, to
+// fifty a second. Small ones cost
 // the embedded broker and the groups most of what they do: on nearly full cores a wait
 // of 20 ms instead of 10 takes a third off the 99th percentile, and adds a tenth to the
 // median; on idle ones it adds some ten milliseconds for each step of an order.

@@ -113,7 +113,8 @@ func (i *importer) run(ctx context.Context) (err error) {
 	if err := i.state.save(i.StatePath); err != nil { // before anything is sent
 		return err
 	}
-	if i.emitter, err = stream.NewEmitter(stream.Config{Brokers: i.Cluster.Brokers, BufferedRecordsMax: i.InFlight + 1}); err != nil {
+	// Events and changes are emitted one after the other: company would not come.
+	if i.emitter, err = stream.NewEmitter(stream.Config{Brokers: i.Cluster.Brokers, BufferedRecordsMax: i.InFlight + 1, QuietWait: -1}); err != nil {
 		return err
 	}
 	if i.answers, err = follow(ctx, i.Cluster); err != nil {

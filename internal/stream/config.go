@@ -37,9 +37,9 @@ type Config struct {
 	// BatchRecordsMax bounds the records of one transaction (4096).
 	BatchRecordsMax int
 	// QuietWait is the least time between the begins of two transactions, and
-	// between two bursts of an emitter's or a stage's records: it bounds their
-	// rate when it is quiet and costs nothing when it is busy (5 ms; negative for
-	// none).
+	// between two bursts of an emitter's records: it bounds their rate when it is
+	// quiet and costs nothing when it is busy (5 ms; negative for none). Who emits
+	// one record after the other, each when the last is acknowledged, wants none.
 	QuietWait time.Duration
 	// EndTimeout bounds how long ending a transaction may take before the
 	// session is given up (10 s).
@@ -80,8 +80,8 @@ type Config struct {
 	// BufferedRecordsMax bounds an emitter's unacknowledged records; a further
 	// one is refused with ErrFull (100,000).
 	BufferedRecordsMax int
-	// Linger is how long an emitter or a stage lets the records of a burst come
-	// together (1 ms; negative for none).
+	// Linger is how long an emitter lets the records of a burst come together
+	// (1 ms; negative for none).
 	Linger time.Duration
 
 	// Clock is the present for timers and for lag; nil is time.Now.

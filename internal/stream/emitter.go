@@ -47,9 +47,9 @@ func NewEmitter(cfg Config) (*Emitter, error) {
 }
 
 // Emit writes one record and returns its position once all in-sync replicas
-// have it. It returns ErrFull at once when the buffer is full. When ctx ends
-// first, the record is dropped unless it is on its way to a broker already: it
-// may have been written.
+// have it. It returns ErrFull, without waiting for a broker, when the buffer is
+// full. When ctx ends first, the record may have been written, or be written yet:
+// it is given up after ten seconds.
 func (e *Emitter) Emit(ctx context.Context, topic topology.Topic, key string, value proto.Message, headers ...Header) (Position, error) {
 	type answer struct {
 		at  Position
@@ -97,7 +97,7 @@ func (e *Emitter) Buffered() int64 { return e.out.size() + e.cl.BufferedProduceR
 // ends, and disconnects.
 func (e *Emitter) Close(ctx context.Context) error {
 	defer e.cl.Close()
-	e.out.flush()
+	e.out.close()
 	if err := e.cl.Flush(ctx); err != nil {
 		return fmt.Errorf("%d records were not acknowledged: %w", e.cl.BufferedProduceRecords(), err)
 	}

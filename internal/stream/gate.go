@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,9 +61,10 @@ func (g *gate) list(ctx context.Context, st *viewState, v *View) {
 	v.metrics.recovery.Set(time.Since(start).Seconds())
 	pause := backoff{min: v.cfg.RestartBackoffMin, max: v.cfg.RestartBackoffMax}
 	for {
-		ends, err := st.tm.adm.ListEndOffsets(ctx, v.table.Name)
-		if err == nil && ends.Error() == nil {
-			g.set(ends, v.table.Name, len(st.partitions))
+		starts, err := st.tm.adm.ListStartOffsets(ctx, v.table.Name)
+		ends, errEnds := st.tm.adm.ListEndOffsets(ctx, v.table.Name)
+		if errors.Join(err, errEnds, starts.Error(), ends.Error()) == nil {
+			g.set(starts, ends, v.table.Name, len(st.partitions))
 			return
 		}
 		if !pause.wait(ctx) {
@@ -71,13 +73,16 @@ func (g *gate) list(ctx context.Context, st *viewState, v *View) {
 	}
 }
 
-func (g *gate) set(ends kadm.ListedOffsets, topic string, partitions int) {
+func (g *gate) set(starts, ends kadm.ListedOffsets, topic string, partitions int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.goals = make([]int64, partitions)
 	for i := range g.goals {
+		start, _ := starts.Lookup(topic, int32(i))
 		end, _ := ends.Lookup(topic, int32(i))
-		g.goals[i] = end.Offset
+		if start.Offset < end.Offset { // otherwise there is nothing, or nothing any more
+			g.goals[i] = end.Offset
+		}
 	}
 }
 

@@ -16,10 +16,10 @@ const burstRecordsMax = 512
 // other travel together. Each request costs client and broker about as much as ten
 // records do.
 type outbox struct {
-	cl    *kgo.Client
-	every time.Duration
+	cl *kgo.Client
 
 	mu      sync.Mutex
+	every   time.Duration
 	waiting []parcel
 	begun   time.Time   // the last burst
 	due     *time.Timer // of the next burst; nil: nothing waits
@@ -31,56 +31,69 @@ type parcel struct {
 	promise func(*kgo.Record, error)
 }
 
-// produce is kgo.Client.TryProduce. The order of the records is that of the calls.
+// produce is kgo.Client.TryProduce but for the end of ctx: a record that still waits
+// for company then is dropped, and one that has gone to the client goes on. The
+// client would fail all that it holds for the partition when the first of them ends.
+// The order of the records is that of the calls.
 func (o *outbox) produce(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error)) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.waiting = append(o.waiting, parcel{ctx, r, promise})
 	wait := o.every - time.Since(o.begun)
+	var dropped []parcel
 	switch {
 	case wait <= 0 || len(o.waiting) >= burstRecordsMax:
-		o.send()
+		dropped = o.send()
 	case o.due == nil:
 		o.due = time.AfterFunc(wait, o.flush)
 	}
-}
-
-// produceAll waits until Kafka has the records, and returns the first error. They
-// wait for company only until open ends, which must be no later than ctx.
-func (o *outbox) produceAll(ctx, open context.Context, records ...*kgo.Record) error {
-	errs := make(chan error, len(records))
-	for _, r := range records {
-		o.produce(ctx, r, func(_ *kgo.Record, err error) { errs <- err })
-	}
-	defer context.AfterFunc(open, o.flush)()
-	var first error
-	for range records {
-		if err := <-errs; first == nil {
-			first = err
-		}
-	}
-	return first
+	o.mu.Unlock()
+	drop(dropped)
 }
 
 // flush sends what waits.
 func (o *outbox) flush() {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.send()
+	dropped := o.send()
+	o.mu.Unlock()
+	drop(dropped)
 }
 
-// send must be called with the lock held, which keeps the order.
-func (o *outbox) send() {
+// close sends what waits; from here on nothing waits.
+func (o *outbox) close() {
+	o.mu.Lock()
+	o.every = 0
+	o.mu.Unlock()
+	o.flush()
+}
+
+// send must be called with the lock held, which keeps the order. It returns the
+// records that nobody waits for any more.
+func (o *outbox) send() (dropped []parcel) {
 	if o.due != nil {
 		o.due.Stop()
 		o.due = nil
 	}
+	if len(o.waiting) == 0 {
+		return nil
+	}
 	o.begun = time.Now()
 	for i, p := range o.waiting {
-		o.cl.TryProduce(p.ctx, p.record, p.promise)
+		if p.ctx.Err() != nil {
+			dropped = append(dropped, p)
+		} else {
+			o.cl.TryProduce(context.WithoutCancel(p.ctx), p.record, p.promise)
+		}
 		o.waiting[i] = parcel{}
 	}
 	o.waiting = o.waiting[:0]
+	return dropped
+}
+
+// drop must be called without the lock: a promise may produce.
+func drop(parcels []parcel) {
+	for _, p := range parcels {
+		p.promise(p.record, p.ctx.Err())
+	}
 }
 
 // size is how many records wait.

@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -53,7 +55,7 @@ func TestRecordsThatComeSoonTravelTogether(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := requests.Load(); n > 3 {
+	if n := requests.Load(); n > soon/10 {
 		t.Errorf("%d records took %d requests", soon+1, n)
 	}
 	for i, r := range b.read(numbers.Name) {
@@ -61,6 +63,81 @@ func TestRecordsThatComeSoonTravelTogether(t *testing.T) {
 		if err := proto.Unmarshal(r.Value, v); err != nil || v.Value != int64(i) {
 			t.Fatalf("record %d holds %d, %v", i, v.Value, err)
 		}
+	}
+}
+
+// A client hangs up while its record waits for company: the record is dropped, and
+// those of the others are written.
+func TestWhoHangsUpDoesNotFailTheOthers(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	cfg := b.config("e")
+	cfg.QuietWait = time.Hour
+	e, err := NewEmitter(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Emit(b.ctx, numbers, key(0), wrapperspb.Int64(0)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(b.ctx)
+	gone := make(chan error)
+	go func() {
+		_, err := e.Emit(ctx, numbers, key(0), wrapperspb.Int64(1))
+		gone <- err
+	}()
+	b.eventually("it waits", func() bool { return e.Buffered() == 1 })
+	const others = 20
+	answers := make(chan error, others)
+	for range others {
+		e.EmitAsync(numbers, key(0), wrapperspb.Int64(2), func(_ Position, err error) { answers <- err })
+	}
+	cancel()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("who hung up was told %v", err)
+	}
+	if err := e.Close(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	for range others {
+		if err := <-answers; err != nil {
+			t.Fatalf("another was told: %v", err)
+		}
+	}
+	if n := len(b.read(numbers.Name)); n != 1+others {
+		t.Errorf("%d records were written, want %d", n, 1+others)
+	}
+}
+
+// A client hangs up when its record has gone to the Kafka client, which waits for
+// the brokers: it would fail all records that wait behind that one.
+func TestWhoHangsUpLaterDoesNotFailTheOthersEither(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	cfg := b.config("e")
+	cfg.QuietWait, cfg.Linger = -1, time.Minute
+	e, err := NewEmitter(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(b.ctx)
+	gone := make(chan error)
+	go func() {
+		_, err := e.Emit(ctx, numbers, key(0), wrapperspb.Int64(1))
+		gone <- err
+	}()
+	b.eventually("it lingers", func() bool { return e.Buffered() == 1 })
+	other := make(chan error, 1)
+	e.EmitAsync(numbers, key(0), wrapperspb.Int64(2), func(_ Position, err error) { other <- err })
+	cancel()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("who hung up was told %v", err)
+	}
+	if err := e.Close(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-other; err != nil {
+		t.Fatalf("the other was told: %v", err)
 	}
 }
 

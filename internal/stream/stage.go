@@ -107,7 +107,6 @@ type StageRunner struct {
 
 	cl     *kgo.Client
 	adm    *kadm.Client
-	out    *outbox
 	tenure atomic.Pointer[tenure] // the present assignment, nil: none
 	ready  atomic.Bool
 }
@@ -160,7 +159,7 @@ func (r *StageRunner) Run(ctx context.Context) error {
 // once runs one client until it is spent.
 func (r *StageRunner) once(ctx context.Context) error {
 	cl, err := kgo.NewClient(append(append(r.cfg.joining(), r.cfg.producing()...),
-		kgo.ProducerLinger(max(r.cfg.Linger, 0)),
+		kgo.ProducerLinger(0),
 		kgo.ConsumerGroup(r.stage.Group.Name),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(), // what was polled is in the tenure before it can end
@@ -171,7 +170,7 @@ func (r *StageRunner) once(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("kafka client: %w", err)
 	}
-	r.cl, r.adm, r.out = cl, kadm.NewClient(cl), &outbox{cl: cl, every: r.cfg.QuietWait}
+	r.cl, r.adm = cl, kadm.NewClient(cl)
 	defer cl.CloseAllowingRebalance()
 	defer r.end(true)
 	// The client joins when it has topics. An assignment may come before the next

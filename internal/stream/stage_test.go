@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,30 +36,6 @@ func (b *bench) committed(group, topic string, partition int32) int64 {
 		return -1
 	}
 	return o.At
-}
-
-// The records of a stage wait for company, which its only worker does not wait for;
-// when it stops, they go.
-func TestStageWaitsForKafkaWithoutAWorker(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	cfg := b.config("a")
-	cfg.QuietWait = time.Hour
-	var calls atomic.Int64
-	_, stop := b.startStage(cfg, Stage{Group: outside, Workers: 1, Handle: func(_ context.Context, m *transition.Message) ([]transition.Output, error) {
-		calls.Add(1)
-		return []transition.Output{{Topic: sums.Name, Key: m.Key, Value: m.Value}}, nil
-	}})
-	const messages = 10
-	b.produce(numbers.Name, messages, 1)
-	b.eventually("all are handled", func() bool { return calls.Load() == messages })
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(b.read(sums.Name)); n != messages {
-		t.Errorf("%d records came out, want %d", n, messages)
-	}
-	b.consumed(outside.Name, numbers.Name)
 }
 
 // I6: the first message of a partition hangs while its neighbours are done. If

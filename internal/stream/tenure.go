@@ -136,8 +136,7 @@ func (t *tenure) handle(it *item) {
 		}
 		records, dead, err := t.attempt(it)
 		if err == nil {
-			// Records wait for company, and for Kafka: that holds no worker.
-			t.lanes.idle(func() { err = t.publish(records) })
+			err = t.publish(records)
 		}
 		if err == nil {
 			it.prefix.Finish(it.entry, dead)
@@ -238,7 +237,7 @@ func (t *tenure) publish(records []*kgo.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	return t.r.out.produceAll(t.ctx, t.open, records...)
+	return t.r.cl.ProduceSync(t.ctx, records...).FirstErr()
 }
 
 // handleBatch works on a batch until it is finished, or the tenure ends.

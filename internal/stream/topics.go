@@ -55,8 +55,8 @@ type Description struct {
 }
 
 // Ensure creates the topics that are missing through cl, which must be neither
-// a consumer nor transactional, and fails on those whose
-// partitions, replication or settings differ from what the catalogue says.
+// a consumer nor transactional. It fails, and creates nothing, when there are some
+// whose partitions, replication or settings differ from what the catalogue says.
 func Ensure(ctx context.Context, cl *kgo.Client, topics []topology.Topic, partitions, replication int) error {
 	adm, done, err := fresh(cl)
 	if err != nil {
@@ -68,11 +68,19 @@ func Ensure(ctx context.Context, cl *kgo.Client, topics []topology.Topic, partit
 		return err
 	}
 	var errs []error
+	for _, d := range have {
+		if !d.Exists {
+			continue
+		}
+		for _, difference := range d.Differences {
+			errs = append(errs, fmt.Errorf("topic %s: %s", d.Topic, difference))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
 	for i, d := range have {
 		if d.Exists {
-			for _, difference := range d.Differences {
-				errs = append(errs, fmt.Errorf("topic %s: %s", d.Topic, difference))
-			}
 			continue
 		}
 		if err := create(ctx, adm, topics[i], partitions, replication); err != nil {

@@ -45,9 +45,13 @@ func TestEnsureCreatesTopics(t *testing.T) {
 func TestEnsureFailsOnAMismatch(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, numbers)
-	err := Ensure(b.ctx, b.cl, []topology.Topic{numbers}, 2*testPartitions, 3)
+	missing := topology.Topic{Name: "missing", Key: "name", New: newInt, Cleanup: topology.Delete}
+	err := Ensure(b.ctx, b.cl, []topology.Topic{missing, numbers}, 2*testPartitions, 3)
 	if err == nil || !strings.Contains(err.Error(), "has 4 partitions, 8 are configured") {
 		t.Errorf("partitions: %v", err)
+	}
+	if there, err := b.adm.ListTopics(b.ctx); err != nil || there.Has(missing.Name) {
+		t.Errorf("a topic was made with a count that is wrong for the others: %v", err)
 	}
 	compacted := numbers
 	compacted.Cleanup = topology.Compact

@@ -114,6 +114,30 @@ func TestViewStaysReady(t *testing.T) {
 	}
 }
 
+// Somebody has deleted all records of a table: there is nothing to wait for, and a
+// view of it must not wait.
+func TestViewOfDeletedRecords(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for k := range 10 {
+		b.write(record(table.Name, key(k), 1))
+	}
+	ends, err := b.adm.ListEndOffsets(b.ctx, table.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.adm.DeleteRecords(b.ctx, ends.Offsets()); err != nil {
+		t.Fatal(err)
+	}
+	v, _ := b.view(b.config("v"))
+	b.eventually("ready", v.Ready)
+	if m, err := v.Get(key(0)); m != nil || err != nil {
+		t.Errorf("a deleted record is answered with %v, %v", m, err)
+	}
+	b.write(record(table.Name, key(0), 2))
+	b.eventually("the view follows", func() bool { m, err := v.Get(key(0)); return err == nil && value(m) == 2 })
+}
+
 // Who waits for a value that never comes gets the last one with the context's
 // error, and is forgotten.
 func TestViewWaitEnds(t *testing.T) {
