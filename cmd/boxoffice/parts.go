@@ -229,6 +229,7 @@ type sinkOptions struct {
 	rollups      time.Duration // between their refreshes; 0 for the default
 	member       string
 	saga         sagaFlags
+	gather       time.Duration // how long a large batch gathers; 0: the loader's default
 }
 
 // decidePatience is how long after its deadlines an order may be undecided before
@@ -240,7 +241,7 @@ func newSink(cfg stream.Config, o sinkOptions) (part, *clickhouse.Sink, error) {
 	sink, err := clickhouse.New(clickhouse.Config{
 		Brokers: o.brokers, URL: o.url, Cluster: o.cluster, Logger: cfg.Logger, InstanceID: o.member, Registerer: cfg.Registerer,
 		DecideWithin: o.saga.HoldTimeout + o.saga.ChargeTimeout + decidePatience, AuditRetentionMonths: o.auditMonths,
-		RollupInterval: o.rollups,
+		RollupInterval: o.rollups, FlushAfterBusy: o.gather,
 	})
 	if err != nil {
 		return part{}, nil, usagef("%v", err)

@@ -66,78 +66,61 @@ func TestRecordsThatComeSoonTravelTogether(t *testing.T) {
 	}
 }
 
-// A client hangs up while its record waits for company: the record is dropped, and
-// those of the others are written.
+// A client hangs up. Its record is dropped if it waits for company; the Kafka client,
+// which may have it already, would fail all records behind it with it.
 func TestWhoHangsUpDoesNotFailTheOthers(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	cfg := b.config("e")
-	cfg.QuietWait = time.Hour
-	e, err := NewEmitter(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.Emit(b.ctx, numbers, key(0), wrapperspb.Int64(0)); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(b.ctx)
-	gone := make(chan error)
-	go func() {
-		_, err := e.Emit(ctx, numbers, key(0), wrapperspb.Int64(1))
-		gone <- err
-	}()
-	b.eventually("it waits", func() bool { return e.Buffered() == 1 })
-	const others = 20
-	answers := make(chan error, others)
-	for range others {
-		e.EmitAsync(numbers, key(0), wrapperspb.Int64(2), func(_ Position, err error) { answers <- err })
-	}
-	cancel()
-	if err := <-gone; !errors.Is(err, context.Canceled) {
-		t.Errorf("who hung up was told %v", err)
-	}
-	if err := e.Close(b.ctx); err != nil {
-		t.Fatal(err)
-	}
-	for range others {
-		if err := <-answers; err != nil {
-			t.Fatalf("another was told: %v", err)
-		}
-	}
-	if n := len(b.read(numbers.Name)); n != 1+others {
-		t.Errorf("%d records were written, want %d", n, 1+others)
+	for _, c := range []struct {
+		name         string
+		wait, linger time.Duration
+		written      int
+	}{
+		{"while the record waits for company", time.Hour, time.Millisecond, 20},
+		{"when the Kafka client has it", -1, time.Minute, 21},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			cfg := b.config("e")
+			cfg.QuietWait, cfg.Linger = c.wait, c.linger
+			e, err := NewEmitter(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.out.begun = time.Now() // as after a burst
+			b.hangUp(e)
+			answers := make(chan error, 20)
+			for range cap(answers) {
+				e.EmitAsync(numbers, key(0), wrapperspb.Int64(2), func(_ Position, err error) { answers <- err })
+			}
+			if err := e.Close(b.ctx); err != nil {
+				t.Fatal(err)
+			}
+			for range cap(answers) {
+				if err := <-answers; err != nil {
+					t.Fatalf("another was told: %v", err)
+				}
+			}
+			if n := len(b.read(numbers.Name)); n != c.written {
+				t.Errorf("%d records were written, want %d", n, c.written)
+			}
+		})
 	}
 }
 
-// A client hangs up when its record has gone to the Kafka client, which waits for
-// the brokers: it would fail all records that wait behind that one.
-func TestWhoHangsUpLaterDoesNotFailTheOthersEither(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	cfg := b.config("e")
-	cfg.QuietWait, cfg.Linger = -1, time.Minute
-	e, err := NewEmitter(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+// hangUp emits a record and ends its context while it waits.
+func (b *bench) hangUp(e *Emitter) {
+	b.t.Helper()
 	ctx, cancel := context.WithCancel(b.ctx)
-	gone := make(chan error)
+	gone := make(chan error, 1)
 	go func() {
 		_, err := e.Emit(ctx, numbers, key(0), wrapperspb.Int64(1))
 		gone <- err
 	}()
-	b.eventually("it lingers", func() bool { return e.Buffered() == 1 })
-	other := make(chan error, 1)
-	e.EmitAsync(numbers, key(0), wrapperspb.Int64(2), func(_ Position, err error) { other <- err })
+	b.eventually("the record waits", func() bool { return e.Buffered() == 1 })
 	cancel()
 	if err := <-gone; !errors.Is(err, context.Canceled) {
-		t.Errorf("who hung up was told %v", err)
-	}
-	if err := e.Close(b.ctx); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-other; err != nil {
-		t.Fatalf("the other was told: %v", err)
+		b.t.Errorf("who hung up was told %v", err)
 	}
 }
 
