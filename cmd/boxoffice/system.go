@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -204,20 +202,13 @@ func (s *system) ensureTopics(ctx context.Context) error {
 // keeps the count that it began with, whatever a new one begins with today, and even
 // if its first start did not get to all topics.
 func partitionsOf(ctx context.Context, client *kgo.Client, topics []topology.Topic) (int, error) {
-	names := make([]string, len(topics))
-	for i, t := range topics {
-		names[i] = t.Name
-	}
-	there, err := kadm.NewClient(client).ListTopics(ctx, names...)
+	there, err := stream.Describe(ctx, client, topics, topology.EmbeddedPartitions, kafka.NumBrokers)
 	if err != nil {
-		return 0, fmt.Errorf("listing topics: %w", err)
+		return 0, err
 	}
-	for _, name := range names {
-		switch topic := there[name]; {
-		case topic.Err == nil && len(topic.Partitions) > 0:
-			return len(topic.Partitions), nil
-		case topic.Err != nil && !errors.Is(topic.Err, kerr.UnknownTopicOrPartition):
-			return 0, fmt.Errorf("topic %s: %w", name, topic.Err)
+	for _, d := range there {
+		if d.Exists {
+			return d.Partitions, nil
 		}
 	}
 	return topology.EmbeddedPartitions, nil
@@ -248,8 +239,8 @@ const (
 
 // quietWait bounds the transactions of each group, and the bursts of the front door, to
 // seventy a second. Small ones cost the embedded broker and the groups most of what they
-// do, and an order passes six of them: at 1,000 requests/s on nearly full
-// cores 10 ms cost a tenth more CPU, and 20 ms sixty milliseconds more for an order.
+// do, and an order passes six of them: at 1,000 requests/s on nearly full cores 10 ms cost
+// a tenth more CPU, and 20 ms sixty milliseconds more for an order.
 const quietWait = 14 * time.Millisecond
 
 // gather is how long the loader gathers a large batch: ClickHouse, which has no cores of

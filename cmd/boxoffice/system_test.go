@@ -33,12 +33,7 @@ func TestADataDirectoryKeepsItsPartitions(t *testing.T) {
 	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), older, 1, nil, last); err != nil {
 		t.Fatal(err)
 	}
-	again, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...)) // kadm answers from what it knew
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(again.Close)
-	if n, err := partitionsOf(t.Context(), again, topics); n != older || err != nil {
+	if n, err := partitionsOf(t.Context(), client, topics); n != older || err != nil {
 		t.Errorf("it had %d partitions and gets %d, %v", older, n, err)
 	}
 }

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// For waits for d and reports true, or false when ctx ends before.
+// For waits for d and reports true, or false when ctx ends before. It does not wait
+// when d is not positive.
 func For(ctx context.Context, d time.Duration) bool {
-	if ctx.Err() != nil {
-		return false
+	if d <= 0 || ctx.Err() != nil {
+		return ctx.Err() == nil
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()

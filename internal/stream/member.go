@@ -13,6 +13,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/eventpro/boxoffice/internal/pause"
 )
 
 // member is this process's place in a consumer group, and its transactional
@@ -202,15 +204,9 @@ type backoff struct {
 // wait pauses and reports whether ctx is still alive.
 func (b *backoff) wait(ctx context.Context) bool {
 	b.next = min(max(b.next, b.min), b.max)
-	t := time.NewTimer(b.next)
-	defer t.Stop()
+	now := b.next
 	b.next *= 2
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pause.For(ctx, now)
 }
 
 func (b *backoff) reset() { b.next = 0 }

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/eventpro/boxoffice/internal/pause"
 	"github.com/eventpro/boxoffice/internal/stream/core"
 )
 
@@ -249,15 +250,7 @@ func (s *session) loop(ctx context.Context) error {
 // pause bounds the rate of transactions when it is quiet; it reports whether
 // to go on.
 func (s *session) pause(ctx context.Context) bool {
-	if wait := s.r.cfg.QuietWait - time.Since(s.begun); wait > 0 {
-		t := time.NewTimer(wait)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
-	}
-	return ctx.Err() == nil
+	return pause.For(ctx, s.r.cfg.QuietWait-time.Since(s.begun))
 }
 
 // transaction handles one batch: its outputs, its table records and its

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/eventpro/boxoffice/internal/pause"
 	"github.com/eventpro/boxoffice/internal/stream/core"
 	"github.com/eventpro/boxoffice/internal/transition"
 )
@@ -158,16 +159,7 @@ func (t *tenure) pause(d time.Duration) {
 		w.Inc()
 		defer w.Dec()
 	}
-	t.lanes.idle(func() { t.wait(d) })
-}
-
-func (t *tenure) wait(d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-t.open.Done():
-	}
+	t.lanes.idle(func() { pause.For(t.open, d) })
 }
 
 // failed reports a failed attempt and returns how long to wait for the next.
@@ -253,7 +245,7 @@ func (t *tenure) handleBatch(items []*item) {
 			break
 		}
 		if t.open.Err() == nil {
-			t.wait(t.failed(n, items[0].record, err))
+			pause.For(t.open, t.failed(n, items[0].record, err))
 		}
 	}
 	t.commit(t.ctx)
