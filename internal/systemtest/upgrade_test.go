@@ -68,6 +68,7 @@ func testUpgrade(t *testing.T, path, mode string) {
 		t.Errorf("a directory with open sagas is said to be at rest: exit status %d\n%s", status, describe(report))
 	}
 
+	providerIsBack(t, l.dir)
 	s := start(t, l, mode, "--drain", "2m")
 	s.behave(t, provider.Behaviour{Seed: 1})
 	if s.key != before.Key {
@@ -97,6 +98,29 @@ func testUpgrade(t *testing.T, path, mode string) {
 	s.stop(t)
 	if report, status := verifyStopped(t, l.dir, "--at-rest"); status != 0 {
 		t.Errorf("after a drained stop: exit status %d\n%s", status, describe(report))
+	}
+}
+
+// providerIsBack has the provider of a directory answer from its first moment on. A
+// directory is older than the provider's keys one day: from then on a payment's first
+// query that is not answered parks it for a person.
+func providerIsBack(t *testing.T, dir string) {
+	t.Helper()
+	path := filepath.Join(dir, "provider", "behaviour.json")
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &kept); err != nil || kept["started_with"] == nil {
+		t.Fatalf("%s: %v\n%s", path, err, raw)
+	}
+	kept["asked"] = kept["started_with"]
+	if raw, err = json.Marshal(kept); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
