@@ -32,6 +32,7 @@ type processOptions struct {
 	providerURL string
 	rules       registrations.Rules
 	room        *availability.Index
+	quietWaits  map[string]time.Duration // by group; the configuration's for the others
 }
 
 // groupNames are the groups that `boxoffice process` can run.
@@ -60,6 +61,9 @@ func newProcessors(cfg stream.Config, o processOptions) ([]part, error) {
 }
 
 func newProcessor(cfg stream.Config, name string, o processOptions) (part, error) {
+	if wait, own := o.quietWaits[name]; own {
+		cfg.QuietWait = wait
+	}
 	var processor stream.Processor
 	switch name {
 	case topology.Catalog.Name:

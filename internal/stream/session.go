@@ -13,7 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/eventpro/boxoffice/internal/pause"
 	"github.com/eventpro/boxoffice/internal/stream/core"
 )
 
@@ -221,23 +220,12 @@ func (s *session) loop(ctx context.Context) error {
 	defer context.AfterFunc(ctx, cancel)()
 	defer s.lag.watch(polling)()
 	defer s.r.timers.watch(polling, s.r.Assigned(), s.reached)()
-	for s.pause(polling) {
-		s.lag.waiting(true)
-		fetches := s.m.tx.PollRecords(polling, s.r.cfg.BatchRecordsMax)
-		s.lag.waiting(false)
-		n := fetches.NumRecords()
-		err := fetchError(fetches)
-		if n > 0 || err != nil {
-			// Records that came along with an error are not handled: they must come again.
-			s.m.unsettled.Store(true)
-		}
+	for polling.Err() == nil {
+		fetches, n, err := s.gather(polling)
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			continue
-		}
-		if s.ctx.Err() != nil {
+		if n == 0 || s.ctx.Err() != nil {
 			continue
 		}
 		if err := s.transaction(ctx, fetches, n); err != nil {
@@ -245,12 +233,6 @@ func (s *session) loop(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// pause bounds the rate of transactions when it is quiet; it reports whether
-// to go on.
-func (s *session) pause(ctx context.Context) bool {
-	return pause.For(ctx, s.r.cfg.QuietWait-time.Since(s.begun))
 }
 
 // transaction handles one batch: its outputs, its table records and its
