@@ -22,6 +22,7 @@ import (
 	"github.com/eventpro/boxoffice/internal/embedded/datadir"
 	"github.com/eventpro/boxoffice/internal/embedded/kafka"
 	"github.com/eventpro/boxoffice/internal/embedded/supervise"
+	"github.com/eventpro/boxoffice/internal/embedded/writeback"
 	"github.com/eventpro/boxoffice/internal/stream"
 	"github.com/eventpro/boxoffice/internal/topology"
 	sink "github.com/eventpro/boxoffice/sinks/clickhouse"
@@ -101,7 +102,10 @@ func openParts(ctx context.Context, env *environment, o systemOptions, openDir f
 		output:     child.NewLines(env.stderr),
 	}
 	opened.locate()
-	err = opened.startEngines(ctx, library)
+	err = opened.startWriteBack(ctx)
+	if err == nil {
+		err = opened.startEngines(ctx, library)
+	}
 	if err == nil {
 		err = roles(opened, ctx)
 	}
@@ -139,6 +143,13 @@ func (s *system) locate() {
 	s.ingestURL = "http://" + loopback(p.ingest)
 	s.viewsURL = "http://" + loopback(p.views)
 	s.metricsURL = "http://" + loopback(p.metrics)
+}
+
+// startWriteBack sends what everything but ClickHouse writes to the disk as it comes.
+// ClickHouse does so itself.
+func (s *system) startWriteBack(ctx context.Context) error {
+	writer := writeback.New(s.env.log, s.dir.Kafka(), s.dir.Tables(), s.dir.Views(), s.dir.Provider())
+	return s.supervisor.Start(ctx, part{name: "write-back", ready: func() bool { return true }, run: writer.Run}.service())
 }
 
 // startEngines starts what the roles stand on, side by side.

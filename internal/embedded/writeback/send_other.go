@@ -1,0 +1,7 @@
+//go:build !linux
+
+package writeback
+
+import "errors"
+
+func send(string) error { return errors.ErrUnsupported }
