@@ -149,7 +149,9 @@ func (s *system) locate() {
 // ClickHouse does so itself.
 func (s *system) startWriteBack(ctx context.Context) error {
 	writer := writeback.New(s.env.log, s.dir.Kafka(), s.dir.Tables(), s.dir.Views(), s.dir.Provider())
-	return s.supervisor.Start(ctx, part{name: "write-back", ready: func() bool { return true }, run: writer.Run}.service())
+	service := part{name: "write-back", ready: func() bool { return true }, run: writer.Run}.service()
+	service.Grace = 5 * time.Second // it may wait for a disk that is stuck
+	return s.supervisor.Start(ctx, service)
 }
 
 // startEngines starts what the roles stand on, side by side.

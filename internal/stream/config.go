@@ -36,9 +36,9 @@ type Config struct {
 	HeartbeatInterval time.Duration
 	// BatchRecordsMax bounds the records of one transaction (4096).
 	BatchRecordsMax int
-	// QuietWait is the least time between the begins of two transactions, and
-	// between two bursts of an emitter's records: it bounds their rate when it is
-	// quiet and costs nothing when it is busy (5 ms; negative for none). Who emits
+	// QuietWait is the least time between the begins of two transactions, unless
+	// BatchRecordsMax are at hand earlier, and between two bursts of an emitter's
+	// records: it bounds their rate when it is quiet and costs nothing when it is busy (5 ms; negative for none). Who emits
 	// one record after the other, each when the last is acknowledged, wants none.
 	QuietWait time.Duration
 	// EndTimeout bounds how long ending a transaction may take before the

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// After the call the disk has the file, long before the system would have begun.
+// After the call the disk has the file's data, long before the system would have
+// begun: after 30 s, if nobody has changed that.
 func TestSendReachesTheDisk(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "segment")
@@ -24,23 +25,20 @@ func TestSendReachesTheDisk(t *testing.T) {
 	defer f.Close()
 	inMemory := func() uint64 {
 		var s unix.Cachestat_t
-		if err := unix.Cachestat(uint(f.Fd()), &unix.CachestatRange{}, &s, 0); err != nil {
-			if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
-				return 0 // Linux before 6.5 cannot tell; that the call is taken is still checked
-			}
+		err := unix.Cachestat(uint(f.Fd()), &unix.CachestatRange{}, &s, 0)
+		if err != nil && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EOPNOTSUPP) {
 			t.Fatal(err)
 		}
-		return s.Dirty + s.Writeback
+		return s.Dirty + s.Writeback // 0 before Linux 6.5, which cannot tell: the call is checked alone then
 	}
 	if err := send(path); err != nil {
 		t.Fatal(err)
 	}
-	for limit := time.Now().Add(time.Minute); inMemory() > 0; {
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for limit := time.Now().Add(20 * time.Second); inMemory() > 0; <-look.C {
 		if time.Now().After(limit) {
-			t.Fatalf("%d pages are still not on disk", inMemory())
-		}
-		if err := send(path); err != nil {
-			t.Fatal(err)
+			t.Fatalf("%d pages are not on disk", inMemory())
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -41,8 +42,8 @@ func (r *recorder) write(name string, at time.Time) {
 func (r *recorder) expect(what string, now time.Time, names ...string) {
 	r.t.Helper()
 	r.sent = nil
-	if err := r.round(now); err != nil {
-		r.t.Fatal(err)
+	if !r.round(r.t.Context(), now) {
+		r.t.Fatalf("%s: there is no point in another round", what)
 	}
 	slices.Sort(r.sent)
 	if !slices.Equal(r.sent, names) {
@@ -91,14 +92,41 @@ func TestFilesAreForgotten(t *testing.T) {
 	}
 }
 
-// A system that refuses the call is asked once, not every second for ever.
-func TestARefusalEndsIt(t *testing.T) {
+// A folder may be a link to a larger disk, and the clock may be set back.
+func TestLinkedFoldersAndClocksSetBack(t *testing.T) {
+	t.Parallel()
+	r, start := newRecorder(t), time.Now()
+	r.write("disk/log", start)
+	if err := os.Symlink(filepath.Join(r.dir, "disk"), filepath.Join(r.dir, "a")); err != nil {
+		t.Fatal(err)
+	}
+	r.expect("through the link", start, "disk/log")
+	r.write("disk/log", start.Add(-time.Hour))
+	r.expect("an hour earlier", start.Add(interval-time.Hour), "disk/log")
+}
+
+// A system that has no such call is asked once, not every second for ever; one file
+// that cannot be sent holds up no other.
+func TestWhatCannotBeSent(t *testing.T) {
 	t.Parallel()
 	r := newRecorder(t)
-	r.write("a/log", time.Now())
-	refused := errors.New("not here")
-	r.send = func(string) error { return refused }
-	if err := r.round(time.Now()); !errors.Is(err, refused) {
-		t.Errorf("a refusal gives %v", err)
+	for _, name := range []string{"a/1", "a/2", "a/3"} {
+		r.write(name, time.Now())
+	}
+	send := r.send
+	r.send = func(path string) error {
+		return errors.Join(send(path), &os.PathError{Op: "open", Path: path, Err: os.ErrPermission})
+	}
+	r.expect("all fail", time.Now(), "a/1", "a/2", "a/3")
+	r.write("a/1", time.Now().Add(time.Second))
+	r.send = func(string) error { return errors.ErrUnsupported }
+	if r.round(t.Context(), time.Now().Add(interval)) {
+		t.Error("a system that has no such call is asked again")
+	}
+	r.written = map[string]time.Time{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Run(ctx); err != nil {
+		t.Errorf("a stop gives %v", err)
 	}
 }
