@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 
@@ -22,6 +23,7 @@ type paper struct {
 	orientation      string
 	// widths remembers how wide texts are, at one point.
 	widths map[letters]float64
+	added  map[string]bool // fonts
 }
 
 // letters is a text as it is set.
@@ -58,7 +60,7 @@ func newPaper(r *statement.Report) (*paper, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &paper{writer: newWriter(r), faces: faces, orientation: "P", width: 210, height: 297, widths: map[letters]float64{}}
+	p := &paper{writer: newWriter(r), faces: faces, orientation: "P", width: 210, height: 297, widths: map[letters]float64{}, added: map[string]bool{}}
 	p.pdf = fpdf.New("P", "mm", "A4", "")
 	p.pdf.SetAutoPageBreak(false, 0)
 	p.pdf.SetCatalogSort(true)
@@ -69,14 +71,23 @@ func newPaper(r *statement.Report) (*paper, error) {
 	p.pdf.SetSubject(strings.Join(p.parameters(), ", "), true)
 	p.pdf.SetKeywords(r.Name+" "+r.ID.String(), true)
 	p.pdf.SetCreator("boxoffice", true)
-	p.pdf.AddUTF8FontFromBytes(faces[0].family, "", notoRegular)
-	p.pdf.AddUTF8FontFromBytes(faces[0].family, "B", notoBold)
+	p.add(faces[0].family, "", notoRegular)
+	p.add(faces[0].family, "B", notoBold)
 	return p, p.pdf.Error()
 }
 
 // turn lays the pages across.
 func (p *paper) turn() {
 	p.orientation, p.width, p.height = "L", p.height, p.width
+}
+
+// add adds a font, once. fpdf gets a copy: it writes into the bytes of a font while it
+// cuts out the letters that are used, and other papers are written at the same time.
+func (p *paper) add(family, style string, font []byte) {
+	if name := family + style; !p.added[name] {
+		p.added[name] = true
+		p.pdf.AddUTF8FontFromBytes(family, style, bytes.Clone(font))
+	}
 }
 
 // use chooses the font of a run. The fallbacks are large and are read only when a
@@ -87,7 +98,7 @@ func (p *paper) use(face int, l letters) {
 		style = "B"
 	}
 	if face > 0 {
-		p.pdf.AddUTF8FontFromBytes(p.faces[face].family, "", p.faces[face].bytes)
+		p.add(p.faces[face].family, "", p.faces[face].bytes)
 	}
 	p.pdf.SetFont(p.faces[face].family, style, l.size)
 }

@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"compress/zlib"
+	"crypto/sha256"
 	"encoding/binary"
 	"io"
 	"regexp"
@@ -106,6 +107,25 @@ func TestPDFWritesEveryScript(t *testing.T) {
 	}
 	if strings.ContainsRune(all, replacement) {
 		t.Error("a character was replaced")
+	}
+}
+
+// fpdf writes into a font while it cuts out its letters: two papers at a time spoiled
+// each other's, and each one the fonts of all later ones. Every script takes every font.
+func TestPapersLeaveTheFontsAsTheyAre(t *testing.T) {
+	t.Parallel()
+	fonts := [][]byte{notoRegular, notoBold, dejaVu, droid, hangul}
+	var before [][32]byte
+	for _, font := range fonts {
+		before = append(before, sha256.Sum256(font))
+	}
+	r := fixture(t)
+	r.Title = "Žluťoučký Ελληνικά 東京 カタカナ 한국어 ქართული العربية ½ ♫ ★"
+	_ = written(t, "pdf", r)
+	for i, font := range fonts {
+		if sha256.Sum256(font) != before[i] {
+			t.Errorf("font %d has changed", i)
+		}
 	}
 }
 
