@@ -234,6 +234,7 @@ type sinkOptions struct {
 	member       string
 	saga         sagaFlags
 	gather       time.Duration // how long a large batch gathers; 0: the loader's default
+	tableGap     time.Duration // between the inserts of its tables
 }
 
 // decidePatience is how long after its deadlines an order may be undecided before
@@ -245,7 +246,7 @@ func newSink(cfg stream.Config, o sinkOptions) (part, *clickhouse.Sink, error) {
 	sink, err := clickhouse.New(clickhouse.Config{
 		Brokers: o.brokers, URL: o.url, Cluster: o.cluster, Logger: cfg.Logger, InstanceID: o.member, Registerer: cfg.Registerer,
 		DecideWithin: o.saga.HoldTimeout + o.saga.ChargeTimeout + decidePatience, AuditRetentionMonths: o.auditMonths,
-		RollupInterval: o.rollups, FlushAfterBusy: o.gather,
+		RollupInterval: o.rollups, FlushAfterBusy: o.gather, TableGap: o.tableGap,
 	})
 	if err != nil {
 		return part{}, nil, usagef("%v", err)

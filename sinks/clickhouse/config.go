@@ -51,6 +51,11 @@ type Config struct {
 	FlushAfterBusy time.Duration
 	// BusyRecords parts the two. Default 1,000.
 	BusyRecords int
+	// TableGap is the pause between the inserts of two tables of a batch of at least
+	// BusyRecords, so that ClickHouse makes and merges the parts of one table after the
+	// other: for one that has no cores of its own. What a batch writes last is visible by
+	// so much later. A batch that is full makes none. Default none.
+	TableGap time.Duration
 	// MaxRecords is the size at which a batch is written at once. Default 50,000.
 	MaxRecords int
 	// MaxBytes is the same by size of the records; it bounds the memory of a
@@ -127,6 +132,7 @@ func (c Config) validate() error {
 	}
 	check(c.FlushAfter > 0 && c.FlushAfterBusy >= c.FlushAfter, "FlushAfter must be positive and not above FlushAfterBusy")
 	check(c.BusyRecords > 0 && c.MaxRecords > 0 && c.MaxBytes > 0, "BusyRecords, MaxRecords and MaxBytes must be positive")
+	check(c.TableGap >= 0, "TableGap must not be negative")
 	check(c.InsertTimeout > 0 && c.LagInterval > 0, "InsertTimeout and LagInterval must be positive")
 	check(c.AuditRetentionMonths >= 0, "AuditRetentionMonths must not be negative")
 	check(c.RollupInterval > 0, "RollupInterval must be positive")

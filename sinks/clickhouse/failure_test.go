@@ -164,6 +164,29 @@ func TestStoppedBeforeTheCommit(t *testing.T) {
 	golden(t, "story.golden.txt", facts(t, name))
 }
 
+// The sink is told to stop while it pauses between two tables of a batch: it does not
+// wait for the pause's end, and the batch comes again in the next run.
+func TestStoppedBetweenTwoTables(t *testing.T) {
+	t.Parallel()
+	brokers := newKafka(t)
+	produce(t, brokers, story(t)...)
+	cfg, name := sinkConfig(t, brokers)
+	first := cfg
+	first.BusyRecords, first.TableGap = 1, 1000*time.Hour
+	s, stop := start(t, first)
+	written := func(table string) float64 { return testutil.ToFloat64(s.metrics.rows.WithLabelValues(table)) }
+	until(t, "a table was written", func() bool {
+		return written("catalog_events")+written("seat_blocks")+written("movements")+written("payments")+written("registrations") > 0
+	})
+	stop()
+	if n := committed(t, brokers); n != 0 || written("events") != 0 {
+		t.Fatalf("%d records are committed and %v are in the audit trail, want none", n, written("events"))
+	}
+	s, _ = start(t, cfg)
+	caughtUp(t, s)
+	golden(t, "story.golden.txt", facts(t, name))
+}
+
 // I7: records that nobody can decode stand in the audit trail as such and are
 // counted; their neighbours are loaded.
 func TestUndecodableRecords(t *testing.T) {
@@ -236,6 +259,9 @@ func TestConfigIsChecked(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New(Config{}): %v, want %q", err, want)
 		}
+	}
+	if _, err := New(Config{TableGap: -1}); err == nil || !strings.Contains(err.Error(), "TableGap") {
+		t.Errorf("New with a negative gap: %v", err)
 	}
 	if _, err := OpenDB("http://127.0.0.1:8123", "drop table"); err == nil {
 		t.Error("a database name with a space was taken")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -235,12 +236,25 @@ func (s *Sink) flushAt(first time.Time) time.Time {
 // record. More records may put it off once, to FlushAfterBusy, and no further.
 func (c *Config) flushAt(first time.Time, records, bytes int) time.Time {
 	switch {
-	case records >= c.MaxRecords || bytes >= c.MaxBytes:
+	case c.full(records, bytes):
 		return first
 	case records < c.BusyRecords:
 		return first.Add(c.FlushAfter)
 	}
 	return first.Add(c.FlushAfterBusy)
+}
+
+// gap is the pause before the next table of a batch of that size. A full one makes none:
+// more may wait behind it.
+func (c *Config) gap(records, bytes int) time.Duration {
+	if records < c.BusyRecords || c.full(records, bytes) {
+		return 0
+	}
+	return c.TableGap
+}
+
+func (c *Config) full(records, bytes int) bool {
+	return records >= c.MaxRecords || bytes >= c.MaxBytes
 }
 
 func (s *Sink) gather(fetches kgo.Fetches) {
@@ -282,11 +296,11 @@ func (s *Sink) buffered() (records, bytes int64) {
 // promise; nothing is committed that ClickHouse has not answered for.
 func (s *Sink) flush(ctx context.Context) error {
 	began := time.Now()
-	tables := s.batch.rows()
+	tables := slices.DeleteFunc(s.batch.rows(), func(t *table) bool { return t.rows() == 0 })
 	token := token(s.writer.schema, s.batch.spans)
-	for _, t := range tables {
-		if t.rows() == 0 {
-			continue
+	for i, t := range tables {
+		if i > 0 && !pause.For(ctx, s.cfg.gap(s.batch.records, s.batch.bytes)) {
+			return ctx.Err()
 		}
 		if err := s.persist(ctx, "writing to ClickHouse", func() error {
 			return s.insert(ctx, t, token)

@@ -105,3 +105,27 @@ func TestFlushDelayIsBounded(t *testing.T) {
 		t.Errorf("a batch of %d bytes is written at %s, want at once", cfg.MaxBytes, at)
 	}
 }
+
+// Pauses between tables would hold up a loader that is behind, and records that come one
+// by one: neither has any.
+func TestOnlyABusyBatchInTimePauses(t *testing.T) {
+	t.Parallel()
+	cfg := Config{TableGap: time.Second}.withDefaults()
+	for _, c := range []struct {
+		records, bytes int
+		want           time.Duration
+	}{
+		{cfg.BusyRecords - 1, 0, 0},
+		{cfg.BusyRecords, 0, time.Second},
+		{cfg.MaxRecords - 1, cfg.MaxBytes - 1, time.Second},
+		{cfg.MaxRecords, 0, 0},
+		{cfg.BusyRecords, cfg.MaxBytes, 0},
+	} {
+		if got := cfg.gap(c.records, c.bytes); got != c.want {
+			t.Errorf("a batch of %d records and %d bytes pauses for %s, want %s", c.records, c.bytes, got, c.want)
+		}
+	}
+	if none := (Config{}).withDefaults(); none.gap(none.BusyRecords, 0) != 0 {
+		t.Error("a loader pauses though nobody asked for it")
+	}
+}

@@ -20,7 +20,7 @@ type engine struct {
 	lib       *library
 	arguments []string
 	lock      *flock.Flock
-	// anchor is never queried. The engine stops, merges included, when its last connection closes.
+	// anchor serves no request. The engine stops, merges included, when its last connection closes.
 	anchor  *session
 	slots   chan struct{}
 	waiting chan struct{}
