@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -255,8 +256,8 @@ func (b *batch) takeEvent(r *kgo.Record) (key uuid.UUID, kind string, version ui
 	return key, eventStatusNames.name(status), version, nil
 }
 
-// rows decodes what is left into columns and returns the tables to write, the
-// audit trail last.
+// rows decodes what is left into columns and returns the tables that have rows to
+// write, the audit trail last.
 func (b *batch) rows() []*table {
 	decodeAll(b, b.registrations, &pb.Registration{}, b.registrationRows.add)
 	decodeAll(b, b.payments, &pb.Payment{}, func(p *pb.Payment, at position) {
@@ -267,7 +268,7 @@ func (b *batch) rows() []*table {
 	for key, state := range b.blocks {
 		b.blockRows.add(key, &state)
 	}
-	return b.tables()
+	return slices.DeleteFunc(b.tables(), func(t *table) bool { return t.rows() == 0 })
 }
 
 // decodeAll decodes the kept records one after the other into one message.

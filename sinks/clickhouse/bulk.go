@@ -127,9 +127,6 @@ func (b *Bulk) write(ctx context.Context, full *batch) error {
 	tables := full.rows()
 	token := token(b.writer.schema, full.spans)
 	for _, t := range tables {
-		if t.rows() == 0 {
-			continue
-		}
 		if err := b.insert(ctx, t, token); err != nil {
 			return err
 		}

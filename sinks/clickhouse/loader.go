@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -296,7 +295,7 @@ func (s *Sink) buffered() (records, bytes int64) {
 // promise; nothing is committed that ClickHouse has not answered for.
 func (s *Sink) flush(ctx context.Context) error {
 	began := time.Now()
-	tables := slices.DeleteFunc(s.batch.rows(), func(t *table) bool { return t.rows() == 0 })
+	tables := s.batch.rows()
 	token := token(s.writer.schema, s.batch.spans)
 	for i, t := range tables {
 		if i > 0 && !pause.For(ctx, s.cfg.gap(s.batch.records, s.batch.bytes)) {
